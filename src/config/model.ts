@@ -1,0 +1,122 @@
+/**
+ * Tenants, targets and sources: one model behind three doors (YAML file, web pages, JSON API). Secrets are held as
+ * plain text here only between a door and the secret box; rows hold ciphertext.
+ */
+
+/** A Microsoft cloud as data (Graph docs, national cloud deployments). Hosts are origins without trailing slash. */
+export interface Cloud {
+  readonly id: string;
+  readonly login: string;
+  readonly graph: string;
+  readonly portal: string | null;
+}
+
+export type Privacy = 'full' | 'title' | 'busy';
+export type PrivateItems = 'full' | 'busy' | 'skip';
+
+export interface Tenant {
+  readonly id: string;
+  readonly name: string;
+  /** Cloud id: `global`, `gcc`, `gcch`, `dod`, `china` or a configured one. */
+  readonly cloud: string;
+  /** Directory (tenant) id: GUID or verified domain; never `common`. */
+  readonly directory: string;
+  /** Application (client) id. */
+  readonly client: string;
+  readonly access: 'scoped' | 'tenant-wide';
+  readonly ceiling: Privacy;
+  readonly credential: Credential | null;
+}
+
+export type Credential =
+  | { readonly kind: 'secret'; readonly secret: string }
+  /** PEM texts. */
+  | { readonly kind: 'certificate'; readonly certificate: string; readonly privateKey: string };
+
+export interface TargetCalendar {
+  readonly id: string;
+  readonly name: string;
+  /** `#RRGGBB`. */
+  readonly color: string | null;
+}
+
+export interface Target {
+  readonly id: string;
+  readonly url: string;
+  readonly username: string;
+  readonly password: string;
+  readonly strategy: 'last-write-wins' | 'priority';
+  readonly dedupe: 'target' | 'calendar' | 'off';
+  readonly drift: 'repair' | 'keep';
+  readonly calendars: readonly TargetCalendar[];
+}
+
+export interface Filters {
+  readonly declined: 'hide' | 'show';
+  readonly free: 'hide' | 'show';
+  readonly tentative: 'hide' | 'show';
+  readonly cancelled: 'hide' | 'show';
+  readonly allDay: 'hide' | 'show';
+  /** Titles that match any of these (case-insensitive regular expressions) are left out. */
+  readonly titles: readonly string[];
+  /** Events of any of these categories are left out. */
+  readonly categories: readonly string[];
+  readonly sensitivities: readonly ('normal' | 'personal' | 'private' | 'confidential')[];
+  /** Only what overlaps these local hours is shown: `{ zone: 'Europe/Berlin', from: '08:00', to: '18:00' }`. */
+  readonly hours: { readonly zone: string; readonly from: string; readonly to: string } | null;
+}
+
+export interface SourceSettings {
+  readonly id: string;
+  /** `target/calendar`. */
+  readonly into: { readonly target: string; readonly calendar: string };
+  readonly privacy: Privacy;
+  readonly privateItems: PrivateItems;
+  readonly titleTag: string;
+  readonly reminders: 'source' | 'none' | number;
+  readonly filters: Filters;
+  /** Smaller is stronger, for the strategy `priority`. */
+  readonly priority: number;
+  readonly window: { readonly pastDays: number; readonly futureDays: number };
+  readonly keepPast: boolean;
+  /** Seconds between polls. */
+  readonly everySeconds: number;
+  readonly isPaused: boolean;
+}
+
+export interface GraphSource extends SourceSettings {
+  readonly kind: 'graph';
+  readonly tenant: string;
+  readonly mailbox: string;
+  /** `default`, a calendar's id or its name. */
+  readonly calendar: string;
+}
+
+export interface CalDavSource extends SourceSettings {
+  readonly kind: 'caldav';
+  readonly url: string;
+  readonly username: string;
+  readonly password: string;
+  readonly calendar: string;
+}
+
+export interface IcsSource extends SourceSettings {
+  readonly kind: 'ics';
+  readonly url: string;
+}
+
+export interface PowerAutomateSource extends SourceSettings {
+  readonly kind: 'powerautomate';
+  readonly mailbox: string;
+  readonly key: string;
+}
+
+export type SourceConfig = GraphSource | CalDavSource | IcsSource | PowerAutomateSource;
+
+/** The whole configuration, as a file describes it. */
+export interface Model {
+  readonly clouds: readonly Cloud[];
+  readonly tenants: readonly Tenant[];
+  readonly targets: readonly Target[];
+  readonly sources: readonly SourceConfig[];
+}

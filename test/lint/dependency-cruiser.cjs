@@ -1,0 +1,54 @@
+// The arrows of docs/architecture.md as rules: which room may import which.
+const room = (name, allowed, extra = {}) => ({
+  name: `room-${name.replaceAll('/', '-')}`,
+  severity: 'error',
+  comment: `${name} may import only: ${allowed.join(', ') || 'nothing'}`,
+  from: { path: `^src/${name}/`, ...extra },
+  to: { path: '^src/', pathNot: [`^src/${name}/`, ...allowed.map((other) => `^src/${other}`)] },
+});
+const soleUser = (library, where) => ({
+  name: `sole-user-of-${library.replaceAll(/[^a-z.]/g, '-')}`,
+  severity: 'error',
+  from: { path: '^src/', pathNot: where },
+  to: { path: `node_modules/${library}/` },
+});
+
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    room('shared', []),
+    room('config', ['shared/', 'calendar/']),
+    room('calendar', ['shared/']),
+    room('dav', ['shared/']),
+    room('sources/graph', ['sources/source.ts', 'calendar/', 'shared/']),
+    room('consolidate', ['calendar/', 'shared/']),
+    room('store', ['calendar/', 'consolidate/', 'config/', 'shared/']),
+    room('ingest', ['sources/source.ts', 'calendar/', 'consolidate/', 'store/', 'shared/']),
+    room('deliver', ['dav/', 'calendar/', 'consolidate/', 'store/', 'shared/']),
+    room('jobs', ['ingest/', 'deliver/', 'store/', 'shared/']),
+    room('http', ['store/', 'web/', 'shared/']),
+    room('web', ['store/', 'shared/']),
+    soleUser('ical.js', '^src/calendar/'),
+    soleUser('tsdav', '^src/dav/'),
+    soleUser('@azure/msal-node', '^src/sources/graph/'),
+    soleUser('@microsoft/microsoft-graph-client', '^src/sources/graph/'),
+    soleUser('pg-boss', '^src/jobs/'),
+    soleUser('node-schedule', '^src/jobs/'),
+    soleUser('@mikro-orm', '^src/store/'),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+      extensions: ['.ts', '.js', '.json'],
+    },
+  },
+};
