@@ -1,15 +1,9 @@
+import type { Cloud } from '../shared/clouds.ts';
+
 /**
  * Tenants, targets and sources: one model behind three doors (YAML file, web pages, JSON API). Secrets are held as
  * plain text here only between a door and the secret box; rows hold ciphertext.
  */
-
-/** A Microsoft cloud as data (Graph docs, national cloud deployments). Hosts are origins without trailing slash. */
-export interface Cloud {
-  readonly id: string;
-  readonly login: string;
-  readonly graph: string;
-  readonly portal: string | null;
-}
 
 export type Privacy = 'full' | 'title' | 'busy';
 export type PrivateItems = 'full' | 'busy' | 'skip';
