@@ -1,0 +1,48 @@
+/** An object that should be there, as rendered. */
+export interface WantedObject {
+  readonly part: string;
+  readonly uid: string;
+  readonly calendarId: string;
+  readonly href: string;
+  readonly text: string;
+  readonly fingerprint: string;
+  readonly scheduleFingerprint: string;
+}
+
+/** An object that we know to be there. */
+export interface KnownObject {
+  readonly id: string;
+  readonly part: string;
+  readonly uid: string;
+  readonly calendarId: string;
+  readonly href: string;
+  readonly etag: string | null;
+  /** Null: what stands there is not known to be what we rendered; it is written again. */
+  readonly fingerprint: string | null;
+}
+
+export type Step =
+  | { readonly do: 'create'; readonly wanted: WantedObject; readonly why: string }
+  | { readonly do: 'update'; readonly wanted: WantedObject; readonly known: KnownObject; readonly why: string }
+  | { readonly do: 'delete'; readonly known: KnownObject; readonly why: string };
+
+/**
+ * What makes a meeting's objects those that are wanted. Pure. Writes come before deletes, so that a meeting that moves
+ * between calendars or changes its parts is never absent. An unchanged object has no step.
+ */
+export function planMeeting(wanted: readonly WantedObject[], known: readonly KnownObject[], why: string): Step[] {
+  const byHref = new Map(known.map((object) => [object.href, object]));
+  const writes = wanted.flatMap((object): Step[] => {
+    const there = byHref.get(object.href);
+    if (there === undefined) {
+      const elsewhere = known.some((other) => other.part === object.part && other.calendarId !== object.calendarId);
+      return [{ do: 'create', wanted: object, why: elsewhere ? 'moved to another calendar' : why }];
+    }
+    return there.fingerprint === object.fingerprint ? [] : [{ do: 'update', wanted: object, known: there, why }];
+  });
+  const keep = new Set(wanted.map((object) => object.href));
+  const deletes = known
+    .filter((object) => !keep.has(object.href))
+    .map((object): Step => ({ do: 'delete', known: object, why: wanted.length === 0 ? why : 'replaced' }));
+  return [...writes, ...deletes];
+}

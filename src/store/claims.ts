@@ -1,0 +1,296 @@
+import { sql } from 'kysely';
+import type { Series } from '../calendar/series.ts';
+import { identityOf, mintUid } from '../consolidate/identity.ts';
+import type { RemovalCount } from '../consolidate/judge-removals.ts';
+import type { Db } from './database.ts';
+import type { SourceState } from './sources.ts';
+
+/** A claim as it may be stored: filtered and redacted. */
+export interface StorableClaim {
+  readonly key: string;
+  readonly version: string | null;
+  readonly uid: string | null;
+  readonly slot: string;
+  /** Null when a filter or `privateItems: skip` hides it. */
+  readonly series: Series | null;
+  readonly hiddenBy: string | null;
+  readonly detail: 'full' | 'title' | 'busy';
+  readonly lastModifiedAt: string | null;
+  readonly firstStart: string | null;
+  /** Null: endless. */
+  readonly lastEnd: string | null;
+  readonly check: unknown;
+  /** Hash over what shows: series, verdict and detail. */
+  readonly content: string;
+}
+
+interface ExistingClaim {
+  readonly id: string;
+  readonly key: string;
+  readonly uid: string | null;
+  readonly slot: string;
+  readonly content: string;
+  readonly meetingId: string | null;
+  readonly identity: string | null;
+  readonly state: string;
+}
+
+/**
+ * Stores claims inside the caller's transaction and marks the meetings they change dirty. A claim that says what it
+ * said before only gets the new round. Returns how many changed.
+ */
+export async function upsertClaims(
+  db: Db,
+  state: SourceState,
+  claims: readonly StorableClaim[],
+  context: { round: string; instance: string },
+): Promise<number> {
+  if (claims.length === 0) return 0;
+  const byKey = new Map(claims.map((claim) => [claim.key, claim]));
+  const uids = [...new Set(claims.flatMap((claim) => (claim.uid === null ? [] : [claim.uid])))];
+  const existing = await sql<ExistingClaim>`
+    select c.id::text, c.key, c.uid, c.slot, c.content, c.meeting_id::text as "meetingId", m.identity, c.state
+    from claim c left join meeting m on m.id = c.meeting_id
+    where c.source_id = ${state.id} and (c.key = any(${[...byKey.keys()]}) or c.uid = any(${uids}))
+    order by c.id`.execute(db);
+  const before = new Map(existing.rows.map((row) => [row.key, row]));
+
+  // The oldest claim of a source with an identity has it; a twin is its own.
+  const owners = new Map<string, string>();
+  for (const row of existing.rows) {
+    const now = byKey.get(row.key);
+    const [uid, slot] = now === undefined ? [row.uid, row.slot] : [now.uid, now.slot];
+    if (uid !== null && !owners.has(`${uid}|${slot}`)) owners.set(`${uid}|${slot}`, row.key);
+  }
+
+  const rows = [...byKey.values()].map((claim) => {
+    const twinKey = `${claim.uid ?? ''}|${claim.slot}`;
+    if (claim.uid !== null && !owners.has(twinKey)) owners.set(twinKey, claim.key);
+    const isTwin = claim.uid !== null && owners.get(twinKey) !== claim.key;
+    const identity = identityOf({ ...claim, sourceId: state.id }, state.dedupe, state.calendarId, isTwin);
+    const old = before.get(claim.key);
+    const isChanged =
+      old === undefined ||
+      old.content !== claim.content ||
+      old.state !== 'shown' ||
+      (claim.series === null ? old.meetingId !== null : old.identity !== identity.identity);
+    return { claim, identity, old, isChanged };
+  });
+
+  const unchanged = rows.filter((row) => !row.isChanged).map((row) => row.claim.key);
+  if (unchanged.length > 0)
+    await sql`
+      update claim set round = greatest(round, ${context.round}), read_at = now()
+      where source_id = ${state.id} and key = any(${unchanged})`.execute(db);
+
+  const changed = rows.filter((row) => row.isChanged);
+  if (changed.length === 0) return 0;
+  await keepMeetingOnNewIdentity(db, state, changed);
+  const meetings = [
+    ...new Map(
+      changed
+        .filter((row) => row.claim.series !== null)
+        .map((row) => [
+          row.identity.identity,
+          { ...row.identity, uid: mintUid(state.targetId, row.identity.identity, context.instance) },
+        ]),
+    ).values(),
+  ].toSorted((a, b) => (a.identity < b.identity ? -1 : 1));
+  if (meetings.length > 0)
+    await sql`
+      insert into meeting (target_id, identity, identity_uid, slot, uid, sequence, wanted_version, done_version, failures,
+        created_at, wanted_at)
+      select ${state.targetId}, r.identity, r."identityUid", r.slot, r.uid, 0, 0, 0, 0, now(), now()
+      from jsonb_to_recordset(${JSON.stringify(meetings)}::jsonb) as r(identity text, "identityUid" text, slot text, uid text)
+      on conflict (target_id, identity) do nothing`.execute(db);
+
+  const values = changed.map(({ claim, identity }) => ({
+    ...claim,
+    identity: claim.series === null ? null : identity.identity,
+  }));
+  await sql`
+    insert into claim (source_id, key, version, series, uid, slot, hidden_by, detail, state, round, meeting_id, content,
+      last_modified_at, first_start, last_end, "check", changed_at, read_at)
+    select ${state.id}, r.key, r.version, nullif(r.series, 'null'::jsonb), r.uid, r.slot, r."hiddenBy", r.detail, 'shown',
+      ${context.round}, m.id, r.content, r."lastModifiedAt", r."firstStart", r."lastEnd", nullif(r."check", 'null'::jsonb),
+      now(), now()
+    from jsonb_to_recordset(${JSON.stringify(values)}::jsonb) as r(key text, version text, series jsonb, uid text, slot text,
+      "hiddenBy" text, detail text, identity text, content text, "lastModifiedAt" timestamptz, "firstStart" timestamptz,
+      "lastEnd" timestamptz, "check" jsonb)
+      left join meeting m on m.target_id = ${state.targetId} and m.identity = r.identity
+    on conflict (source_id, key) do update set
+      version = excluded.version, series = excluded.series, uid = excluded.uid, slot = excluded.slot,
+      hidden_by = excluded.hidden_by, detail = excluded.detail, state = 'shown',
+      round = greatest(claim.round, excluded.round), meeting_id = excluded.meeting_id, content = excluded.content,
+      last_modified_at = excluded.last_modified_at, first_start = excluded.first_start, last_end = excluded.last_end,
+      "check" = excluded."check", changed_at = now(), read_at = now()`.execute(db);
+  // Held or pending removals of what has come back are no longer wanted.
+  await sql`
+    update removal set state = 'discarded', decided_at = now()
+    where source_id = ${state.id} and state = 'held' and claim_key = any(${changed.map((row) => row.claim.key)})`.execute(
+    db,
+  );
+  await markMeetingsDirty(db, state.targetId, {
+    identities: meetings.map((meeting) => meeting.identity),
+    ids: changed.flatMap((row) => (row.old?.meetingId == null ? [] : [row.old.meetingId])),
+  });
+  return changed.length;
+}
+
+/**
+ * A claim that got another identity (its iCalUId became known, say) takes its meeting along when nobody else is in it
+ * and the new identity is free, so that UID and href stay.
+ */
+async function keepMeetingOnNewIdentity(
+  db: Db,
+  state: SourceState,
+  changed: readonly { claim: StorableClaim; identity: ReturnType<typeof identityOf>; old: ExistingClaim | undefined }[],
+): Promise<void> {
+  for (const { claim, identity, old } of changed) {
+    if (claim.series === null || old === undefined || old.meetingId === null || old.identity === identity.identity)
+      continue;
+    await sql`
+      update meeting m set identity = ${identity.identity}, identity_uid = ${identity.identityUid}, slot = ${identity.slot}
+      where m.id = ${old.meetingId} and m.target_id = ${state.targetId}
+        and not exists (select from claim c where c.meeting_id = m.id and c.id <> ${old.id})
+        and not exists (select from meeting x where x.target_id = m.target_id and x.identity = ${identity.identity})`.execute(
+      db,
+    );
+  }
+}
+
+/** Raises the wanted version of these meetings and of those of the same series (orphans are covered by it or not). */
+export async function markMeetingsDirty(
+  db: Db,
+  targetId: string,
+  which: { identities: readonly string[]; ids: readonly string[] },
+): Promise<void> {
+  await sql`
+    with direct as (
+      select id, identity_uid from meeting
+      where target_id = ${targetId} and (identity = any(${which.identities}) or id = any(${which.ids}::bigint[])))
+    update meeting m set wanted_version = m.wanted_version + 1, not_before = null,
+      wanted_at = case when m.wanted_version > m.done_version then m.wanted_at else now() end
+    where m.id in (
+      select id from direct
+      union
+      select o.id from meeting o join direct d on o.target_id = ${targetId} and o.identity_uid = d.identity_uid)`.execute(
+    db,
+  );
+}
+
+/** The source confirmed that it does not have this any more: pending, still shown, until the guard has judged. */
+export async function markPending(db: Db, state: SourceState, key: string): Promise<boolean> {
+  const found = await sql<{ id: string }>`
+    update claim set state = 'pending', changed_at = now()
+    where source_id = ${state.id} and key = ${key} and state = 'shown' returning id`.execute(db);
+  return found.rows.length > 0;
+}
+
+/** It is there, outside or inside the window: seen in this round, and not to be removed. */
+export async function markSeen(db: Db, state: SourceState, key: string, round: string): Promise<void> {
+  await sql`
+    update claim set round = greatest(round, ${round}), read_at = now(), state = 'shown'
+    where source_id = ${state.id} and key = ${key}`.execute(db);
+}
+
+export async function countRemovals(db: Db, sourceId: string): Promise<RemovalCount> {
+  const found = await sql<{ [K in keyof RemovalCount]: string }>`
+    select count(*) filter (where series is not null) as shown,
+      count(*) filter (where series is not null and (last_end is null or last_end > now())) as upcoming,
+      count(*) filter (where series is not null and state <> 'shown') as pending,
+      count(*) filter (where series is not null and state <> 'shown' and (last_end is null or last_end > now())) as "pendingUpcoming",
+      (select count(*) from removal where source_id = ${sourceId} and state = 'done' and at > now() - interval '24 hours') as done,
+      (select count(*) from removal where source_id = ${sourceId} and state = 'done' and is_upcoming
+        and at > now() - interval '24 hours') as "doneUpcoming"
+    from claim where source_id = ${sourceId}`.execute(db);
+  const row = found.rows[0];
+  const count = (name: keyof RemovalCount): number => Number(row?.[name] ?? 0);
+  return {
+    shown: count('shown'),
+    upcoming: count('upcoming'),
+    pending: count('pending'),
+    pendingUpcoming: count('pendingUpcoming'),
+    done: count('done'),
+    doneUpcoming: count('doneUpcoming'),
+  };
+}
+
+export async function hasPending(db: Db, sourceId: string): Promise<boolean> {
+  const found = await sql<{ yes: boolean }>`
+    select exists (select from claim where source_id = ${sourceId} and state = 'pending') as yes`.execute(db);
+  return found.rows[0]?.yes ?? false;
+}
+
+/**
+ * Carries out the removal of claims in these states: they go, and their meetings are dirty. `record` says as what they
+ * enter the removals of the last 24 hours. Returns how many.
+ */
+export async function removeClaims(
+  db: Db,
+  source: { readonly id: string; readonly targetId: string },
+  states: readonly ('pending' | 'held')[],
+  record: 'done' | 'approved',
+): Promise<number> {
+  const gone = await sql<{ key: string; meetingId: string | null; isUpcoming: boolean; isShown: boolean }>`
+    delete from claim where source_id = ${source.id} and state = any(${states})
+    returning key, meeting_id::text as "meetingId", (last_end is null or last_end > now()) as "isUpcoming",
+      series is not null as "isShown"`.execute(db);
+  const shown = gone.rows.filter((row) => row.isShown);
+  if (record === 'approved')
+    await sql`update removal set state = 'approved', decided_at = now() where source_id = ${source.id} and state = 'held'`.execute(
+      db,
+    );
+  else if (shown.length > 0)
+    await sql`
+      insert into removal (source_id, claim_key, is_upcoming, state, reason, at)
+      select ${source.id}, r.key, r."isUpcoming", 'done', 'gone from the source', now()
+      from jsonb_to_recordset(${JSON.stringify(shown)}::jsonb) as r(key text, "isUpcoming" boolean)`.execute(db);
+  await markMeetingsDirty(db, source.targetId, {
+    identities: [],
+    ids: gone.rows.flatMap((row) => (row.meetingId === null ? [] : [row.meetingId])),
+  });
+  return gone.rows.length;
+}
+
+/** Holds what is pending, for the operator to decide. Returns how many were newly held. */
+export async function holdPending(db: Db, sourceId: string, reason: string): Promise<number> {
+  const held = await sql<{ key: string }>`
+    with held as (update claim set state = 'held' where source_id = ${sourceId} and state = 'pending'
+      returning key, (last_end is null or last_end > now()) as is_upcoming)
+    insert into removal (source_id, claim_key, is_upcoming, state, reason, at)
+    select ${sourceId}, key, is_upcoming, 'held', ${reason}, now() from held returning claim_key as key`.execute(db);
+  return held.rows.length;
+}
+
+/** Forgets the held removals: the claims show on, and a full reading is ordered. */
+export async function discardHeld(db: Db, sourceId: string): Promise<number> {
+  const back = await sql<{ key: string }>`
+    update claim set state = 'shown' where source_id = ${sourceId} and state in ('held', 'pending') returning key`.execute(
+    db,
+  );
+  await sql`update removal set state = 'discarded', decided_at = now() where source_id = ${sourceId} and state = 'held'`.execute(
+    db,
+  );
+  await sql`update source set is_full_wanted = true, wanted_version = wanted_version + 1 where id = ${sourceId}`.execute(
+    db,
+  );
+  return back.rows.length;
+}
+
+export interface HeldRemoval {
+  readonly source: string;
+  readonly count: number;
+  readonly upcoming: number;
+  readonly since: string;
+  readonly reason: string;
+}
+
+export async function heldRemovals(db: Db): Promise<HeldRemoval[]> {
+  const found = await sql<{ source: string; count: string; upcoming: string; since: string; reason: string }>`
+    select source_id as source, count(*) as count, count(*) filter (where is_upcoming) as upcoming,
+      to_char(min(at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as since,
+      (array_agg(reason order by at desc))[1] as reason
+    from removal where state = 'held' group by source_id order by source_id`.execute(db);
+  return found.rows.map((row) => ({ ...row, count: Number(row.count), upcoming: Number(row.upcoming) }));
+}

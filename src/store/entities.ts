@@ -1,0 +1,367 @@
+/**
+ * The rows. They never leave this room: repositories hand out plain data. The SQL that creates them is in
+ * `migrations/`; a test proves that the two agree.
+ */
+import { defineEntity, p } from '@mikro-orm/core';
+
+const sealed = () => p.text().nullable();
+const at = () => p.datetime(3);
+
+export const CloudRow = defineEntity({
+  name: 'CloudRow',
+  tableName: 'cloud',
+  properties: {
+    id: p.text().primary(),
+    login: p.text(),
+    graph: p.text(),
+    portal: p.text().nullable(),
+    managedBy: p.text().default('file'),
+  },
+});
+
+export const TenantRow = defineEntity({
+  name: 'TenantRow',
+  tableName: 'tenant',
+  properties: {
+    id: p.text().primary(),
+    name: p.text(),
+    cloud: p.text(),
+    directory: p.text(),
+    client: p.text(),
+    access: p.text(),
+    ceiling: p.text(),
+    credentialKind: p.text().nullable(),
+    secretSealed: sealed(),
+    certificate: p.text().nullable(),
+    privateKeySealed: sealed(),
+    managedBy: p.text().default('file'),
+    updatedAt: at(),
+  },
+});
+
+export const TargetRow = defineEntity({
+  name: 'TargetRow',
+  tableName: 'target',
+  properties: {
+    id: p.text().primary(),
+    url: p.text(),
+    username: p.text(),
+    passwordSealed: sealed(),
+    strategy: p.text(),
+    dedupe: p.text(),
+    drift: p.text(),
+    managedBy: p.text().default('file'),
+    home: p.text().nullable(),
+    /** Attempts since the last success, and when the next one may be. */
+    failures: p.integer().default(0),
+    notBefore: at().nullable(),
+    pausedCode: p.text().nullable(),
+    pausedReason: p.text().nullable(),
+    remedy: p.text().nullable(),
+    lastWriteAt: at().nullable(),
+    updatedAt: at(),
+  },
+});
+
+export const TargetCalendarRow = defineEntity({
+  name: 'TargetCalendarRow',
+  tableName: 'target_calendar',
+  properties: {
+    targetId: p.text().primary(),
+    id: p.text().primary(),
+    name: p.text(),
+    color: p.text().nullable(),
+    position: p.integer(),
+    /** Path of the collection once it is known to exist. */
+    href: p.text().nullable(),
+    syncToken: p.text().nullable(),
+    listedAt: at().nullable(),
+  },
+});
+
+export const SourceRow = defineEntity({
+  name: 'SourceRow',
+  tableName: 'source',
+  properties: {
+    id: p.text().primary(),
+    kind: p.text(),
+    /** Settings as in config/model.ts, without secrets. */
+    settings: p.json(),
+    secretSealed: sealed(),
+    tenantId: p.text().nullable(),
+    targetId: p.text(),
+    calendarId: p.text(),
+    position: p.integer(),
+    managedBy: p.text().default('file'),
+    /** Raised by every change after which what was read before must not be committed. */
+    epoch: p.integer().default(1),
+    /** What is wanted and what is done: a reading is due while wanted is ahead. */
+    wantedVersion: p.bigint().default(1),
+    doneVersion: p.bigint().default(0),
+    isFullWanted: p.boolean().default(false),
+    nextPollAt: at(),
+    notBefore: at().nullable(),
+    failures: p.integer().default(0),
+    pausedCode: p.text().nullable(),
+    pausedReason: p.text().nullable(),
+    remedy: p.text().nullable(),
+    /** When a reading last proved that we show what the source shows. */
+    freshAt: at().nullable(),
+    updatedAt: at(),
+  },
+});
+
+export const StreamRow = defineEntity({
+  name: 'StreamRow',
+  tableName: 'stream',
+  properties: {
+    id: p.bigint().primary().autoincrement(),
+    sourceId: p.text(),
+    /** `full` while its first reading runs, then `delta`. A source has at most one of each. */
+    kind: p.text(),
+    cursor: p.text().nullable(),
+    cursorSeq: p.bigint().default(0),
+    round: p.bigint(),
+    windowFrom: at(),
+    windowTo: at(),
+    startedAt: at(),
+    finishedAt: at().nullable(),
+  },
+});
+
+export const StaleRow = defineEntity({
+  name: 'StaleRow',
+  tableName: 'stale_series',
+  properties: {
+    sourceId: p.text().primary(),
+    key: p.text().primary(),
+    why: p.text(),
+    version: p.bigint().default(1),
+    failures: p.integer().default(0),
+    notBefore: at().nullable(),
+    code: p.text().nullable(),
+    reason: p.text().nullable(),
+    since: at(),
+  },
+});
+
+export const ClaimRow = defineEntity({
+  name: 'ClaimRow',
+  tableName: 'claim',
+  properties: {
+    id: p.bigint().primary().autoincrement(),
+    sourceId: p.text(),
+    key: p.text(),
+    version: p.text().nullable(),
+    /** The redacted series; null when a filter or `privateItems: skip` hides it. */
+    series: p.json().nullable(),
+    uid: p.text().nullable(),
+    slot: p.text(),
+    hiddenBy: p.text().nullable(),
+    detail: p.text(),
+    /** `shown`, `pending` (removal under the guard, still shown), `held`. */
+    state: p.text().default('shown'),
+    round: p.bigint(),
+    meetingId: p.bigint().nullable(),
+    /** Hash of what the claim says (series, verdict, detail): an equal one means that nothing changed. */
+    content: p.text(),
+    lastModifiedAt: at().nullable(),
+    firstStart: at().nullable(),
+    lastEnd: at().nullable(),
+    check: p.json().nullable(),
+    changedAt: at(),
+    readAt: at(),
+  },
+});
+
+export const RemovalRow = defineEntity({
+  name: 'RemovalRow',
+  tableName: 'removal',
+  properties: {
+    id: p.bigint().primary().autoincrement(),
+    sourceId: p.text(),
+    claimKey: p.text(),
+    isUpcoming: p.boolean(),
+    /** `done`, `held`, `approved`, `discarded`. */
+    state: p.text(),
+    reason: p.text(),
+    at: at(),
+    decidedAt: at().nullable(),
+  },
+});
+
+export const MeetingRow = defineEntity({
+  name: 'MeetingRow',
+  tableName: 'meeting',
+  properties: {
+    id: p.bigint().primary().autoincrement(),
+    targetId: p.text(),
+    identity: p.text(),
+    /** The identity's halves, for orphans and their series. */
+    identityUid: p.text().nullable(),
+    slot: p.text(),
+    uid: p.text(),
+    sequence: p.integer().default(0),
+    anchor: p.text().nullable(),
+    pinnedSourceId: p.text().nullable(),
+    shownClaimId: p.bigint().nullable(),
+    why: p.text().nullable(),
+    wantedVersion: p.bigint().default(1),
+    doneVersion: p.bigint().default(0),
+    notBefore: at().nullable(),
+    failures: p.integer().default(0),
+    code: p.text().nullable(),
+    reason: p.text().nullable(),
+    createdAt: at(),
+    wantedAt: at(),
+  },
+});
+
+export const ObjectRow = defineEntity({
+  name: 'ObjectRow',
+  tableName: 'object',
+  properties: {
+    id: p.bigint().primary().autoincrement(),
+    meetingId: p.bigint(),
+    targetId: p.text(),
+    calendarId: p.text(),
+    part: p.text(),
+    href: p.text(),
+    uid: p.text(),
+    etag: p.text().nullable(),
+    /** Of what we rendered last; null: unknown, to be written again. */
+    fingerprint: p.text().nullable(),
+    scheduleFingerprint: p.text().nullable(),
+    /** md5 of bodies that we sent, newest last: a server copy equal to an old one is a late write of our own. */
+    sentBodies: p.json(),
+    repairs: p.integer().default(0),
+    repairedAt: at().nullable(),
+    writtenAt: at(),
+  },
+});
+
+export const IntentRow = defineEntity({
+  name: 'IntentRow',
+  tableName: 'intent',
+  properties: {
+    id: p.bigint().primary().autoincrement(),
+    targetId: p.text(),
+    meetingId: p.bigint(),
+    calendarId: p.text(),
+    part: p.text(),
+    action: p.text(),
+    href: p.text(),
+    uid: p.text(),
+    bodyMd5: p.text().nullable(),
+    fence: p.bigint(),
+    at: at(),
+  },
+});
+
+export const LeaseRow = defineEntity({
+  name: 'LeaseRow',
+  tableName: 'lease',
+  properties: {
+    name: p.text().primary(),
+    holder: p.text().nullable(),
+    fence: p.bigint().default(0),
+    expiresAt: at(),
+  },
+});
+
+export const ConflictRow = defineEntity({
+  name: 'ConflictRow',
+  tableName: 'conflict',
+  properties: {
+    id: p.bigint().primary().autoincrement(),
+    meetingId: p.bigint(),
+    field: p.text(),
+    shown: p.json(),
+    other: p.json(),
+    rule: p.text(),
+    openedAt: at(),
+    closedAt: at().nullable(),
+  },
+});
+
+export const TrashRow = defineEntity({
+  name: 'TrashRow',
+  tableName: 'trash',
+  properties: {
+    id: p.bigint().primary().autoincrement(),
+    targetId: p.text(),
+    calendarId: p.text(),
+    meetingId: p.bigint().nullable(),
+    href: p.text(),
+    uid: p.text(),
+    body: p.text(),
+    reason: p.text(),
+    deletedAt: at(),
+    restoredAt: at().nullable(),
+  },
+});
+
+export const HistoryRow = defineEntity({
+  name: 'HistoryRow',
+  tableName: 'sync_history',
+  properties: {
+    id: p.bigint().primary().autoincrement(),
+    at: at(),
+    /** `ok` or `error`. */
+    status: p.text(),
+    action: p.text(),
+    sourceId: p.text().nullable(),
+    targetId: p.text().nullable(),
+    meetingId: p.bigint().nullable(),
+    uid: p.text().nullable(),
+    href: p.text().nullable(),
+    httpStatus: p.integer().nullable(),
+    code: p.text().nullable(),
+    message: p.text().nullable(),
+    durationMs: p.integer().nullable(),
+    counts: p.json().nullable(),
+  },
+});
+
+export const AuditRow = defineEntity({
+  name: 'AuditRow',
+  tableName: 'audit',
+  properties: {
+    id: p.bigint().primary().autoincrement(),
+    at: at(),
+    actor: p.text(),
+    action: p.text(),
+    subject: p.text(),
+    detail: p.json().nullable(),
+  },
+});
+
+export const SettingRow = defineEntity({
+  name: 'SettingRow',
+  tableName: 'setting',
+  properties: {
+    name: p.text().primary(),
+    value: p.text(),
+  },
+});
+
+export const entities = [
+  CloudRow,
+  TenantRow,
+  TargetRow,
+  TargetCalendarRow,
+  SourceRow,
+  StreamRow,
+  StaleRow,
+  ClaimRow,
+  RemovalRow,
+  MeetingRow,
+  ObjectRow,
+  IntentRow,
+  LeaseRow,
+  ConflictRow,
+  TrashRow,
+  HistoryRow,
+  AuditRow,
+  SettingRow,
+];

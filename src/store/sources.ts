@@ -1,0 +1,228 @@
+import { sql } from 'kysely';
+import type { SourceConfig } from '../config/model.ts';
+import { SyncError } from '../shared/errors.ts';
+import type { Window } from '../shared/window.ts';
+import type { Db } from './database.ts';
+
+/** Where one reading of a source continues. `full` until its first round has ended, `delta` from then on. */
+export interface Stream {
+  readonly id: string;
+  readonly kind: 'full' | 'delta';
+  readonly cursor: string | null;
+  readonly cursorSeq: string;
+  readonly round: string;
+  readonly window: Window;
+}
+
+/** A source as a worker finds it when a run starts. */
+export interface SourceState {
+  readonly id: string;
+  readonly config: SourceConfig;
+  readonly targetId: string;
+  readonly calendarId: string;
+  readonly dedupe: 'target' | 'calendar' | 'off';
+  readonly epoch: number;
+  readonly wantedVersion: string;
+  readonly doneVersion: string;
+  readonly isFullWanted: boolean;
+  readonly failures: number;
+  readonly pausedCode: string | null;
+  readonly streams: readonly Stream[];
+}
+
+/** What was read belongs to a configuration or a cursor that is no longer the present one; it must not be stored. */
+export function superseded(sourceId: string): SyncError {
+  return new SyncError(`The reading of ${sourceId} was overtaken by a change; nothing of it was stored`, {
+    code: 'ingest.superseded',
+    recovery: { kind: 'retry' },
+  });
+}
+
+const windowBound = (column: string) => sql.raw(`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`);
+
+export async function loadSource(db: Db, id: string): Promise<SourceState | null> {
+  const found = await sql<{
+    settings: SourceConfig;
+    targetId: string;
+    calendarId: string;
+    dedupe: SourceState['dedupe'];
+    epoch: number;
+    wantedVersion: string;
+    doneVersion: string;
+    isFullWanted: boolean;
+    failures: number;
+    pausedCode: string | null;
+    streams: Stream[] | null;
+  }>`
+    select s.settings, s.target_id as "targetId", s.calendar_id as "calendarId", t.dedupe, s.epoch,
+      s.wanted_version as "wantedVersion", s.done_version as "doneVersion", s.is_full_wanted as "isFullWanted",
+      s.failures, s.paused_code as "pausedCode",
+      (select json_agg(json_build_object('id', r.id::text, 'kind', r.kind, 'cursor', r.cursor,
+          'cursorSeq', r.cursor_seq::text, 'round', r.round::text,
+          'window', json_build_object('from', ${windowBound('r.window_from')}, 'to', ${windowBound('r.window_to')})))
+        from stream r where r.source_id = s.id) as streams
+    from source s join target t on t.id = s.target_id
+    where s.id = ${id}`.execute(db);
+  const row = found.rows[0];
+  if (row === undefined) return null;
+  return { ...row, id, config: row.settings, streams: row.streams ?? [] };
+}
+
+export interface DueSource {
+  readonly id: string;
+}
+
+/** Sources that have something to do now: a poll or a hint, stale series, or an hourly probe of a paused one. */
+export async function dueSources(db: Db): Promise<string[]> {
+  const found = await sql<{ id: string }>`
+    select s.id from source s
+    where not coalesce((s.settings->>'isPaused')::boolean, false) and s.kind <> 'powerautomate'
+      and (s.not_before is null or s.not_before <= now())
+      and (s.wanted_version > s.done_version or s.next_poll_at <= now()
+        or exists (select from stale_series x where x.source_id = s.id and (x.not_before is null or x.not_before <= now())))
+    order by s.next_poll_at`.execute(db);
+  return found.rows.map((row) => row.id);
+}
+
+/** Asks for a reading: a notification, an operator, a flow's hint. */
+export async function wantReading(db: Db, sourceId: string, isFull = false): Promise<boolean> {
+  const found = await sql<{ id: string }>`
+    update source set wanted_version = wanted_version + 1, is_full_wanted = is_full_wanted or ${isFull},
+      not_before = case when paused_code is null then not_before else null end
+    where id = ${sourceId} returning id`.execute(db);
+  return found.rows.length === 1;
+}
+
+/** Begins a full reading over `window` on a stream of its own; the delta stream, if there is one, goes on. */
+export async function beginFullReading(db: Db, state: SourceState, window: Window): Promise<Stream> {
+  const found = await sql<{ id: string; round: string }>`
+    insert into stream (source_id, kind, cursor, cursor_seq, round, window_from, window_to, started_at)
+    select ${state.id}, 'full', null, 0,
+      greatest(coalesce((select max(round) from claim where source_id = ${state.id}), 0),
+        coalesce((select max(round) from stream where source_id = ${state.id}), 0)) + 1,
+      ${window.from}::timestamptz, ${window.to}::timestamptz, now()
+    from source where id = ${state.id} and epoch = ${state.epoch}
+    on conflict (source_id, kind) do update
+      set cursor = null, cursor_seq = stream.cursor_seq + 1, round = excluded.round, window_from = excluded.window_from,
+        window_to = excluded.window_to, started_at = excluded.started_at
+    returning id::text, round::text`.execute(db);
+  const row = found.rows[0];
+  if (row === undefined) throw superseded(state.id);
+  await sql`update source set is_full_wanted = false where id = ${state.id}`.execute(db);
+  const cursorSeq = await sql<{ seq: string }>`select cursor_seq::text as seq from stream where id = ${row.id}`.execute(
+    db,
+  );
+  return { id: row.id, kind: 'full', cursor: null, cursorSeq: cursorSeq.rows[0]?.seq ?? '0', round: row.round, window };
+}
+
+/** The cursor is dead: the stream goes, and what is needed is a full reading. */
+export async function dropStream(db: Db, state: SourceState, stream: Stream): Promise<void> {
+  await sql`delete from stream where id = ${stream.id}`.execute(db);
+  await sql`update source set is_full_wanted = true where id = ${state.id}`.execute(db);
+}
+
+/**
+ * Locks the source's row for this transaction and proves that configuration and lease are those the reading started
+ * from. Throws `ingest.superseded`.
+ */
+export async function lockForCommit(db: Db, state: SourceState, fence: string): Promise<void> {
+  const found = await sql<{ id: string }>`
+    select s.id from source s join lease l on l.name = ${`source:${state.id}`}
+    where s.id = ${state.id} and s.epoch = ${state.epoch} and l.fence = ${fence} for update of s`.execute(db);
+  if (found.rows.length === 0) throw superseded(state.id);
+}
+
+/** Moves the stream's cursor inside the transaction that stores what it covers. Throws `ingest.superseded`. */
+export async function moveCursor(db: Db, state: SourceState, stream: Stream, cursor: string): Promise<void> {
+  const found = await sql<{ id: string }>`
+    update stream set cursor = ${cursor}, cursor_seq = cursor_seq + 1
+    where id = ${stream.id} and cursor_seq = ${stream.cursorSeq} returning id`.execute(db);
+  if (found.rows.length === 0) throw superseded(state.id);
+}
+
+/**
+ * A full reading has ended: what lies in its window and was not seen in its round becomes stale, to be confirmed singly,
+ * and the stream takes over as the delta stream. Returns how many were not seen.
+ */
+export async function endFullReading(db: Db, state: SourceState, stream: Stream): Promise<number> {
+  const unseen = await sql<{ key: string }>`
+    insert into stale_series (source_id, key, why, version, since)
+    select source_id, key, 'removed', 1, now() from claim
+    where source_id = ${state.id} and round < ${stream.round}
+      and (last_end is null or last_end > ${stream.window.from}::timestamptz)
+      and (first_start is null or first_start < ${stream.window.to}::timestamptz)
+    on conflict (source_id, key) do nothing
+    returning key`.execute(db);
+  await sql`delete from stream where source_id = ${state.id} and kind = 'delta'`.execute(db);
+  await sql`update stream set kind = 'delta', finished_at = now() where id = ${stream.id}`.execute(db);
+  return unseen.rows.length;
+}
+
+export interface StaleSeries {
+  readonly key: string;
+  readonly version: string;
+  readonly failures: number;
+}
+
+export async function dueStale(db: Db, sourceId: string, limit: number): Promise<StaleSeries[]> {
+  const found = await sql<StaleSeries>`
+    select key, version::text, failures from stale_series
+    where source_id = ${sourceId} and (not_before is null or not_before <= now())
+    order by since, key limit ${limit}`.execute(db);
+  return found.rows;
+}
+
+export async function markStale(
+  db: Db,
+  sourceId: string,
+  stale: readonly { readonly key: string; readonly why: string }[],
+): Promise<void> {
+  if (stale.length === 0) return;
+  await sql`
+    insert into stale_series (source_id, key, why, version, since)
+    select ${sourceId}, r.key, r.why, 1, now() from jsonb_to_recordset(${JSON.stringify(stale)}::jsonb) as r(key text, why text)
+    on conflict (source_id, key) do update
+      set version = stale_series.version + 1, why = excluded.why, not_before = null`.execute(db);
+}
+
+/** Done with it, unless it was marked again meanwhile. */
+export async function clearStale(db: Db, sourceId: string, stale: StaleSeries): Promise<void> {
+  await sql`delete from stale_series where source_id = ${sourceId} and key = ${stale.key} and version = ${stale.version}`.execute(
+    db,
+  );
+}
+
+export async function postponeStale(
+  db: Db,
+  sourceId: string,
+  stale: StaleSeries,
+  failure: { code: string; reason: string; afterMs: number },
+): Promise<void> {
+  await sql`
+    update stale_series set failures = failures + 1, code = ${failure.code}, reason = ${failure.reason},
+      not_before = now() + ${failure.afterMs} * interval '1 millisecond'
+    where source_id = ${sourceId} and key = ${stale.key}`.execute(db);
+}
+
+/** A run ended well: what was wanted when it began is done. */
+export async function recordReading(db: Db, state: SourceState, nextPollMs: number): Promise<{ wasPaused: boolean }> {
+  await sql`
+    update source set done_version = greatest(done_version, ${state.wantedVersion}), failures = 0, not_before = null,
+      paused_code = null, paused_reason = null, remedy = null, fresh_at = now(),
+      next_poll_at = now() + ${nextPollMs} * interval '1 millisecond'
+    where id = ${state.id} and epoch = ${state.epoch}`.execute(db);
+  return { wasPaused: state.pausedCode !== null };
+}
+
+/** A run failed: not again before `afterMs`; for the operator, with code, reason and remedy. */
+export async function recordFailure(
+  db: Db,
+  sourceId: string,
+  failure: { afterMs: number; paused: { code: string; reason: string; remedy: string } | null },
+): Promise<void> {
+  await sql`
+    update source set failures = failures + 1, not_before = now() + ${failure.afterMs} * interval '1 millisecond',
+      paused_code = ${failure.paused?.code ?? null}, paused_reason = ${failure.paused?.reason ?? null},
+      remedy = ${failure.paused?.remedy ?? null}
+    where id = ${sourceId}`.execute(db);
+}
