@@ -1,0 +1,451 @@
+import {
+  createObject,
+  davRequest,
+  deleteObject,
+  makeCalendar,
+  propfind,
+  syncCollection,
+  type DAVResponse,
+} from 'tsdav';
+import { SyncError } from '../shared/errors.ts';
+import { systemClock, type Clock } from '../shared/clock.ts';
+import {
+  type Answer,
+  type Asked,
+  type Method,
+  type PutResult,
+  type RemoveResult,
+  expectMultistatus,
+  readGet,
+  readMakeCalendar,
+  readPut,
+  readRemove,
+} from './answers.ts';
+import { readChanges, type CalendarChanges } from './changes.ts';
+import { DavError } from './dav-error.ts';
+import { discoverHome, type DavHome } from './discovery.ts';
+import { hrefKey, parentOf, toHref, toUrl, withSlash } from './hrefs.ts';
+import {
+  type Entry,
+  calendarDataOf,
+  componentsOf,
+  entryOf,
+  etagOf,
+  hasType,
+  readEntries,
+  readSyncToken,
+  textOf,
+} from './multistatus.ts';
+import { openTransport } from './transport.ts';
+
+export type { PutResult, RemoveResult } from './answers.ts';
+export type { CalendarChanges } from './changes.ts';
+export type { DavHome } from './discovery.ts';
+
+export interface DavAccount {
+  /** Any of the server's root, the principal, the calendar home or `/.well-known/caldav`. */
+  readonly url: string;
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface DavOptions {
+  /** Stands in for undici's fetch over a keep-alive agent of our own. Must honour `redirect: 'manual'`. */
+  readonly fetch?: typeof fetch;
+  /** For one request with its redirects and its answer. A Baikal on SQLite waits up to 60 s for its lock. */
+  readonly timeoutMs?: number;
+  readonly clock?: Clock;
+}
+
+export interface DavCalendar {
+  readonly href: string;
+  readonly name: string;
+  /** `#RRGGBB` or `#RRGGBBAA` as the server has it. */
+  readonly color: string | null;
+  readonly syncToken: string | null;
+  readonly ctag: string | null;
+  /** `VEVENT`, `VTODO`…; empty when the server does not say. */
+  readonly components: readonly string[];
+}
+
+export interface DavEntry {
+  readonly href: string;
+  readonly etag: string | null;
+}
+
+export interface DavObject {
+  readonly etag: string | null;
+  readonly body: string;
+}
+
+export type PutCondition = { readonly ifNoneMatch: '*' } | { readonly ifMatch: string } | null;
+
+/**
+ * One account on a CalDAV server. Hrefs are the server's own: case-sensitive, in its encoding, paths on the account's
+ * origin (whole URLs only where iCloud keeps them on another host). Every write carries `Schedule-Reply: F`, so the
+ * server mails nobody. Never asks `calendar-query` or `expand`: on sabre/dav the one is quadratic, the other fails on
+ * calendars that its web page made.
+ *
+ * Every method throws DavError; its `outcome` says what became of a write.
+ */
+export interface CalDav {
+  /** Finds principal and home from the account's URL; asked once, then remembered. */
+  discover(signal?: AbortSignal): Promise<DavHome>;
+  /** Collections of resource type calendar below the home; no inbox, no outbox. */
+  listCalendars(signal?: AbortSignal): Promise<DavCalendar[]>;
+  /** Makes a calendar for events, and gives its href; also when a calendar of that name is there already. */
+  makeCalendar(
+    name: string,
+    look: { readonly displayName: string; readonly color: string | null },
+    signal?: AbortSignal,
+  ): Promise<string>;
+  put(href: string, body: string, condition: PutCondition, signal?: AbortSignal): Promise<PutResult>;
+  /** `missing` means that the calendar is there and the object is not. */
+  remove(href: string, ifMatch: string | null, signal?: AbortSignal): Promise<RemoveResult>;
+  /** The stored bytes; null when the calendar is there and the object is not. */
+  get(href: string, signal?: AbortSignal): Promise<DavObject | null>;
+  /** The present etag; null when the calendar is there and the object is not. */
+  etagOf(href: string, signal?: AbortSignal): Promise<string | null>;
+  /** All objects of a calendar. */
+  list(calendarHref: string, signal?: AbortSignal): Promise<DavEntry[]>;
+  /**
+   * What changed since `syncToken`; null lists everything. Asks until the token is the calendar's present one. Throws
+   * with recovery `reread` when the token is of no use (`dav.sync_token_stale`, `dav.sync_token_invalid`), and
+   * `dav.sync_unsupported` when the server has no sync-collection.
+   */
+  changes(calendarHref: string, syncToken: string | null, signal?: AbortSignal): Promise<CalendarChanges>;
+  /**
+   * The objects of these hrefs, keyed by the hrefs as given; what is missing is left out. Bodies come through XML: line
+   * ends are CRLF again, but md5 and etag agree only for what `get` gives.
+   */
+  multiget(calendarHref: string, hrefs: readonly string[], signal?: AbortSignal): Promise<Map<string, DavObject>>;
+  close(): Promise<void>;
+}
+
+const multigetChunk = 100;
+const defaultTimeoutMs = 90_000;
+const maxAnswerBytes = 64 * 1024 * 1024;
+const noMail = { 'Schedule-Reply': 'F' };
+const calendarType = 'text/calendar; charset=utf-8';
+
+/** Opens an account. Sends nothing yet; `close` ends its connections. */
+export function openCalDav(account: DavAccount, options: DavOptions = {}): CalDav {
+  const origin = originOf(account.url);
+  const clock = options.clock ?? systemClock;
+  const transport = openTransport(origin, account, {
+    ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+    timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
+    maxAnswerBytes,
+  });
+  let isSabre = false;
+  let home: DavHome | null = null;
+
+  /** Lets tsdav make one request and hands out the answer that it got, whole. */
+  async function ask<T>(
+    method: Method,
+    href: string,
+    signal: AbortSignal | undefined,
+    run: (params: { url: string; fetch: typeof fetch }) => Promise<T>,
+  ): Promise<{ answer: Answer; asked: Asked; parsed: T }> {
+    let answer: Answer | undefined;
+    const url = toUrl(href, origin);
+    const parsed = await run({
+      url,
+      fetch: async (_url, init) => {
+        const headers = init?.headers as Record<string, string>;
+        const body = typeof init?.body === 'string' ? init.body : null;
+        answer = await transport.send({ method, href, url, headers, body }, signal);
+        return forTsdav(answer);
+      },
+    });
+    if (answer === undefined) throw new Error('tsdav has made no request');
+    const asked = { method, href, isSabre, now: clock.now() };
+    isSabre ||= answer.headers.get('x-sabre-version') !== null;
+    return { answer, asked, parsed };
+  }
+
+  async function multistatus(
+    method: 'PROPFIND' | 'REPORT',
+    href: string,
+    signal: AbortSignal | undefined,
+    run: (params: { url: string; fetch: typeof fetch }) => Promise<DAVResponse[]>,
+  ): Promise<{ entries: Entry[]; syncToken: string | null; href: string }> {
+    const { answer, asked, parsed } = await ask(method, href, signal, run);
+    expectMultistatus(answer, asked);
+    if (!isReadable(parsed)) throw unreadable(asked);
+    return {
+      entries: readEntries(parsed, answer.url, origin),
+      syncToken: readSyncToken(parsed),
+      href: toHref(answer.url, answer.url, origin),
+    };
+  }
+
+  const find = (href: string, depth: '0' | '1', props: Record<string, object>, signal?: AbortSignal) =>
+    multistatus('PROPFIND', href, signal, (params) => propfind({ ...params, depth, props }));
+
+  /** Runs a request below a calendar; a 404 is looked into, for it may mean any of several troubles. */
+  async function within<T>(calendarHref: string, signal: AbortSignal | undefined, run: () => Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } catch (thrown) {
+      if (thrown instanceof DavError && thrown.code === 'dav.not_found') {
+        await expectCalendar(calendarHref, thrown, signal);
+        throw new DavError(thrown.message, {
+          code: 'dav.not_found',
+          outcome: thrown.outcome,
+          status: thrown.status,
+          recovery: { kind: 'retry' },
+        });
+      }
+      throw thrown;
+    }
+  }
+
+  /** Throws what a 404 below this calendar means, unless the calendar is there. */
+  async function expectCalendar(calendarHref: string, cause: unknown, signal?: AbortSignal): Promise<void> {
+    const isThere = async (href: string): Promise<boolean> => {
+      try {
+        await find(href, '0', { 'd:resourcetype': {} }, signal);
+        return true;
+      } catch (thrown) {
+        if (thrown instanceof DavError && thrown.code === 'dav.not_found') return false;
+        throw thrown;
+      }
+    };
+    if (await isThere(calendarHref)) return;
+    const homeHref = parentOf(calendarHref);
+    if (homeHref !== null && (await isThere(homeHref))) throw gone('dav.calendar_gone', calendarHref, cause);
+    const found = await discoverHome(account.url, origin, { find, isSabre: () => isSabre }, signal); // throws caldav_off
+    throw gone('dav.home_gone', homeHref ?? found.home, cause);
+  }
+
+  async function discover(signal?: AbortSignal): Promise<DavHome> {
+    home ??= await discoverHome(account.url, origin, { find, isSabre: () => isSabre }, signal);
+    return home;
+  }
+
+  async function present(href: string, signal?: AbortSignal): Promise<void> {
+    const calendarHref = parentOf(href);
+    if (calendarHref !== null) await expectCalendar(calendarHref, undefined, signal);
+  }
+
+  return {
+    discover,
+
+    async listCalendars(signal) {
+      const { home: homeHref } = await discover(signal);
+      const props = {
+        'd:resourcetype': {},
+        'd:displayname': {},
+        'd:sync-token': {},
+        'cs:getctag': {},
+        'ca:calendar-color': {},
+        'c:supported-calendar-component-set': {},
+      };
+      const { entries } = await find(homeHref, '1', props, signal);
+      return entries.filter((entry) => hasType(entry, 'calendar')).map(toCalendar);
+    },
+
+    async makeCalendar(name, look, signal) {
+      const { home: homeHref } = await discover(signal);
+      const href = `${withSlash(homeHref)}${encodeURIComponent(name)}/`;
+      const props = {
+        'd:displayname': look.displayName,
+        ...(look.color === null ? {} : { 'ca:calendar-color': look.color }),
+        'c:supported-calendar-component-set': { 'c:comp': { _attributes: { name: 'VEVENT' } } },
+      };
+      const { answer, asked } = await ask('MKCALENDAR', href, signal, (params) => makeCalendar({ ...params, props }));
+      if (readMakeCalendar(answer, asked) === 'exists') {
+        const { entries } = await find(href, '0', { 'd:resourcetype': {} }, signal);
+        const entry = entryOf(entries, href);
+        if (entry === null || !hasType(entry, 'calendar')) throw gone('dav.calendar_gone', href, undefined);
+      }
+      return href;
+    },
+
+    async put(href, body, condition, signal) {
+      const headers = {
+        'Content-Type': calendarType,
+        ...noMail,
+        ...(condition === null
+          ? {}
+          : 'ifMatch' in condition
+            ? { 'If-Match': condition.ifMatch }
+            : { 'If-None-Match': '*' }),
+      };
+      return await within(parentOf(href) ?? href, signal, async () => {
+        const { answer, asked } = await ask('PUT', href, signal, (params) =>
+          createObject({ ...params, data: body, headers }),
+        );
+        return readPut(answer, asked);
+      });
+    },
+
+    async remove(href, ifMatch, signal) {
+      const headers = { ...noMail, ...(ifMatch === null ? {} : { 'If-Match': ifMatch }) };
+      const { answer, asked } = await ask('DELETE', href, signal, (params) => deleteObject({ ...params, headers }));
+      const result = readRemove(answer, asked);
+      if (result.kind === 'missing') await present(href, signal);
+      return result;
+    },
+
+    async get(href, signal) {
+      // tsdav has no plain GET of its own; davRequest makes any.
+      const { answer, asked } = await ask('GET', href, signal, (params) =>
+        davRequest({
+          ...params,
+          init: { method: 'GET', body: undefined, headers: { Accept: 'text/calendar' } },
+          convertIncoming: false,
+          parseOutgoing: false,
+        }),
+      );
+      const object = readGet(answer, asked);
+      if (object === null) await present(href, signal);
+      return object;
+    },
+
+    async etagOf(href, signal) {
+      try {
+        const { entries } = await find(href, '0', { 'd:getetag': {} }, signal);
+        const entry = entryOf(entries, href);
+        return entry === null || entry.status === 404 ? null : etagOf(entry);
+      } catch (thrown) {
+        if (!(thrown instanceof DavError) || thrown.code !== 'dav.not_found') throw thrown;
+        await present(href, signal);
+        return null;
+      }
+    },
+
+    async list(calendarHref, signal) {
+      const { entries } = await within(calendarHref, signal, () =>
+        find(calendarHref, '1', { 'd:getetag': {}, 'd:resourcetype': {} }, signal),
+      );
+      return objectsOf(entries, calendarHref).map((entry) => ({ href: entry.href, etag: etagOf(entry) }));
+    },
+
+    async changes(calendarHref, syncToken, signal) {
+      return await within(calendarHref, signal, () =>
+        readChanges(syncToken, calendarHref, {
+          presentToken: async () => {
+            const { entries } = await find(calendarHref, '0', { 'd:sync-token': {} }, signal);
+            return textOf(entryOf(entries, calendarHref)?.props['syncToken']);
+          },
+          report: async (token) => {
+            const { entries, syncToken: next } = await multistatus('REPORT', calendarHref, signal, (params) =>
+              syncCollection({
+                ...params,
+                props: { 'd:getetag': {} },
+                syncLevel: 1,
+                syncToken: token,
+                headers: { depth: '0' },
+              }),
+            );
+            return {
+              isCut: entries.some((entry) => entry.status === 507),
+              entries: objectsOf(entries, calendarHref),
+              token: next,
+            };
+          },
+        }),
+      );
+    },
+
+    async multiget(calendarHref, hrefs, signal) {
+      const objects = new Map<string, DavObject>();
+      for (let start = 0; start < hrefs.length; start += multigetChunk) {
+        const asked = new Map(hrefs.slice(start, start + multigetChunk).map((href) => [hrefKey(href), href]));
+        const body = {
+          'calendar-multiget': {
+            _attributes: { 'xmlns:c': 'urn:ietf:params:xml:ns:caldav', 'xmlns:d': 'DAV:' },
+            'd:prop': { 'd:getetag': {}, 'c:calendar-data': {} },
+            'd:href': [...asked.values()],
+          },
+        };
+        // tsdav's own calendarMultiGet throws when a single href is missing, which Cyrus and Radicale say by 404.
+        const { entries } = await within(calendarHref, signal, () =>
+          multistatus('REPORT', calendarHref, signal, (params) =>
+            davRequest({ ...params, init: { method: 'REPORT', namespace: 'c', body, headers: { depth: '1' } } }),
+          ),
+        );
+        for (const entry of entries) {
+          const href = asked.get(hrefKey(entry.href));
+          const text = calendarDataOf(entry);
+          if (href !== undefined && text !== null) objects.set(href, { etag: etagOf(entry), body: text });
+        }
+      }
+      return objects;
+    },
+
+    async close() {
+      await transport.close();
+    },
+  };
+}
+
+function originOf(url: string): string {
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return new URL(url).origin;
+  throw new SyncError('The URL of the CalDAV account cannot be read', {
+    code: 'dav.bad_url',
+    recovery: { kind: 'operator', remedy: 'Give a URL that starts with https:// or http://.' },
+    field: 'url',
+  });
+}
+
+/** Only a 207 is worth parsing; a document type (entities) is left unread. */
+function forTsdav(answer: Answer): Response {
+  const isXml =
+    answer.status === 207 &&
+    !/^\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--[\s\S]*?-->\s*)*<!DOCTYPE/i.test(answer.body.slice(0, 4_096));
+  const status = answer.status >= 200 && answer.status <= 599 ? answer.status : 502;
+  return new Response(isXml ? answer.body : null, { status, headers: { 'content-type': 'text/xml' } });
+}
+
+const isReadable = (responses: readonly DAVResponse[]): boolean =>
+  responses.every((response) => (response.raw as { multistatus?: unknown } | undefined)?.multistatus !== undefined);
+
+function unreadable(asked: Asked): DavError {
+  return new DavError(`${asked.method} ${asked.href}: the answer is no multistatus that we can read`, {
+    code: 'dav.unreadable',
+    outcome: 'not-sent',
+    status: 207,
+    recovery: { kind: 'retry' },
+  });
+}
+
+function gone(code: 'dav.calendar_gone' | 'dav.home_gone', href: string, cause: unknown): DavError {
+  return new DavError(
+    code === 'dav.calendar_gone'
+      ? `The calendar ${href} is gone from the server`
+      : `The calendar home ${href} is gone from the server`,
+    {
+      code,
+      outcome: 'not-sent',
+      status: 404,
+      recovery: {
+        kind: 'operator',
+        remedy:
+          code === 'dav.calendar_gone'
+            ? 'Make the calendar again, or take it out of the configuration.'
+            : 'Check that the user still exists on the server.',
+      },
+      ...(cause === undefined ? {} : { cause }),
+    },
+  );
+}
+
+/** The objects among the entries of a calendar: not the collection itself (sabre lists it after a PROPPATCH). */
+function objectsOf(entries: readonly Entry[], calendarHref: string): Entry[] {
+  return entries.filter((entry) => hrefKey(entry.href) !== hrefKey(calendarHref) && !hasType(entry, 'collection'));
+}
+
+function toCalendar(entry: Entry): DavCalendar {
+  const last = hrefKey(entry.href).split('/').at(-1) ?? entry.href;
+  return {
+    href: withSlash(entry.href),
+    name: textOf(entry.props['displayname']) ?? last,
+    color: textOf(entry.props['calendarColor']),
+    syncToken: textOf(entry.props['syncToken']),
+    ctag: textOf(entry.props['getctag']),
+    components: componentsOf(entry),
+  };
+}

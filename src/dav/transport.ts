@@ -1,0 +1,181 @@
+import { randomBytes } from 'node:crypto';
+import { Agent, fetch as undiciFetch, type Dispatcher } from 'undici';
+import { type Answer, type Asked, isWrite, noAnswer } from './answers.ts';
+import { DavError } from './dav-error.ts';
+import { type Challenge, basicAuthorization, chooseChallenge, digestAuthorization, parseChallenges } from './digest.ts';
+import { isTrustedUrl } from './hrefs.ts';
+
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface TransportOptions {
+  readonly fetch?: typeof fetch;
+  readonly timeoutMs: number;
+  /** Answers larger than this are not read to their end. */
+  readonly maxAnswerBytes: number;
+}
+
+export interface Call extends Pick<Asked, 'method' | 'href'> {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+}
+
+export interface Transport {
+  /**
+   * Sends one request with the account's credentials and reads the answer to its end, all within the time-out. Follows
+   * redirects with method and body, answers one 401. Any status is an answer; throws DavError when there is none.
+   */
+  send(call: Call, signal: AbortSignal | undefined): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+const maxRedirects = 5;
+
+/** HTTP for one account: keep-alive, no cookies (one shared by parallel requests makes Baikal handle them in turn). */
+export function openTransport(origin: string, credentials: Credentials, options: TransportOptions): Transport {
+  const agent =
+    options.fetch === undefined ? new Agent({ connect: { timeout: 10_000 }, headersTimeout: 0, bodyTimeout: 0 }) : null;
+  const doFetch = options.fetch ?? withAgent(agent ?? undefined);
+  const authorizer = openAuthorizer(credentials);
+
+  async function exchange(call: Call, signal: AbortSignal): Promise<Answer> {
+    let url = call.url;
+    let isRetried = false;
+    for (let redirects = 0; ;) {
+      const authorization = authorizer.authorize(call.method, url);
+      const response = await doFetch(url, {
+        method: call.method,
+        headers: authorization === null ? call.headers : { ...call.headers, Authorization: authorization },
+        body: call.body,
+        redirect: 'manual',
+        signal,
+      });
+      const next = redirectOf(response.status, response.headers.get('location'), url);
+      if (next !== null && redirects < maxRedirects && !isInstaller(next)) {
+        await response.body?.cancel();
+        if (!isTrustedUrl(next, origin)) throw redirectedAway(call, next);
+        url = next;
+        redirects += 1;
+        continue;
+      }
+      if (response.status === 401 && !isRetried && authorizer.accept(response.headers.get('www-authenticate'))) {
+        await response.body?.cancel();
+        isRetried = true;
+        continue;
+      }
+      return {
+        url,
+        status: response.status,
+        headers: response.headers,
+        body: await readBody(response, options.maxAnswerBytes, call),
+      };
+    }
+  }
+
+  return {
+    async send(call, signal) {
+      if (isGivenUp(signal)) throw aborted(call, signal?.reason, 'not-sent');
+      const timeout = AbortSignal.timeout(options.timeoutMs);
+      try {
+        return await exchange(call, AbortSignal.any([timeout, ...(signal === undefined ? [] : [signal])]));
+      } catch (thrown) {
+        if (thrown instanceof DavError) throw thrown;
+        if (isGivenUp(signal)) throw aborted(call, signal?.reason, isWrite(call.method) ? 'unknown' : 'not-sent');
+        throw noAnswer(thrown, call, timeout.aborted);
+      }
+    },
+    async close() {
+      await agent?.destroy();
+    },
+  };
+}
+
+// undici's agent works with undici's own fetch only, whose Response is another class of the same shape.
+function withAgent(dispatcher: Dispatcher | undefined): typeof fetch {
+  const call = undiciFetch as unknown as (url: string, init: object) => Promise<Response>;
+  return (url, init) => call(url as string, { ...init, dispatcher });
+}
+
+const isGivenUp = (signal: AbortSignal | undefined): boolean => signal?.aborted === true;
+
+/** 307 and 308 keep method and body by definition; for WebDAV 301 and 302 must be read so too. */
+function redirectOf(status: number, location: string | null, url: string): string | null {
+  if (location === null || ![301, 302, 307, 308].includes(status)) return null;
+  return URL.canParse(location, url) ? new URL(location, url).href : null;
+}
+
+/** Baikal with an upgrade waiting redirects every request to its installer: that is an answer, not a way. */
+const isInstaller = (url: string): boolean => /\/admin\/install\b/.test(new URL(url).pathname);
+
+async function readBody(response: Response, maxBytes: number, call: Call): Promise<string> {
+  if (response.body === null) return '';
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+    size += chunk.byteLength;
+    if (size > maxBytes) {
+      throw new DavError(`${call.method} ${call.href}: the answer is larger than ${maxBytes} bytes`, {
+        code: 'dav.answer_too_large',
+        outcome: 'unknown',
+        status: response.status,
+        recovery: { kind: 'operator', remedy: 'Spread the events over several calendars.' },
+      });
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, size).toString('utf8');
+}
+
+function redirectedAway(call: Call, next: string): DavError {
+  const { origin } = new URL(next);
+  return new DavError(`${call.method} ${call.href}: the server sends us to ${origin}, which is not this account's`, {
+    code: 'dav.redirected_away',
+    outcome: 'not-sent',
+    status: null,
+    recovery: { kind: 'operator', remedy: `If ${origin} is yours, use it in the URL of this account.` },
+    field: 'url',
+  });
+}
+
+function aborted(call: Call, cause: unknown, outcome: 'not-sent' | 'unknown'): DavError {
+  return new DavError(`${call.method} ${call.href}: given up by us`, {
+    code: 'dav.aborted',
+    outcome,
+    status: null,
+    recovery: { kind: 'retry' },
+    cause,
+  });
+}
+
+interface Authorizer {
+  /** The header for the next request; null until a challenge is known. */
+  authorize(method: string, url: string): string | null;
+  /** Takes note of a 401's challenges; false when none of them can be answered. */
+  accept(header: string | null): boolean;
+}
+
+/** Sends nothing before it is asked; then remembers the challenge, so later requests take one trip. */
+function openAuthorizer({ username, password }: Credentials): Authorizer {
+  let challenge: Challenge | null = null;
+  let count = 0;
+  return {
+    authorize(method, url) {
+      if (challenge === null) return null;
+      if (challenge.scheme === 'basic') return basicAuthorization(username, password);
+      const { pathname, search } = new URL(url);
+      count += 1;
+      const cnonce = randomBytes(12).toString('hex');
+      return digestAuthorization(challenge, { username, password, method, uri: `${pathname}${search}`, count, cnonce });
+    },
+    accept(header) {
+      const chosen = chooseChallenge(parseChallenges(header));
+      if (chosen === null) return false;
+      challenge = chosen;
+      count = 0;
+      return true;
+    },
+  };
+}
