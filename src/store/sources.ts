@@ -12,6 +12,7 @@ export interface Stream {
   readonly cursorSeq: string;
   readonly round: string;
   readonly window: Window;
+  readonly startedAt: string;
 }
 
 /** A source as a worker finds it when a run starts. */
@@ -58,7 +59,7 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
       s.wanted_version as "wantedVersion", s.done_version as "doneVersion", s.is_full_wanted as "isFullWanted",
       s.failures, s.paused_code as "pausedCode",
       (select json_agg(json_build_object('id', r.id::text, 'kind', r.kind, 'cursor', r.cursor,
-          'cursorSeq', r.cursor_seq::text, 'round', r.round::text,
+          'cursorSeq', r.cursor_seq::text, 'round', r.round::text, 'startedAt', r.started_at,
           'window', json_build_object('from', ${windowBound('r.window_from')}, 'to', ${windowBound('r.window_to')})))
         from stream r where r.source_id = s.id) as streams
     from source s join target t on t.id = s.target_id
@@ -95,7 +96,7 @@ export async function wantReading(db: Db, sourceId: string, isFull = false): Pro
 
 /** Begins a full reading over `window` on a stream of its own; the delta stream, if there is one, goes on. */
 export async function beginFullReading(db: Db, state: SourceState, window: Window): Promise<Stream> {
-  const found = await sql<{ id: string; round: string }>`
+  const found = await sql<{ id: string; round: string; cursorSeq: string; startedAt: Date | string }>`
     insert into stream (source_id, kind, cursor, cursor_seq, round, window_from, window_to, started_at)
     select ${state.id}, 'full', null, 0,
       greatest(coalesce((select max(round) from claim where source_id = ${state.id}), 0),
@@ -105,14 +106,11 @@ export async function beginFullReading(db: Db, state: SourceState, window: Windo
     on conflict (source_id, kind) do update
       set cursor = null, cursor_seq = stream.cursor_seq + 1, round = excluded.round, window_from = excluded.window_from,
         window_to = excluded.window_to, started_at = excluded.started_at
-    returning id::text, round::text`.execute(db);
+    returning id::text, round::text, cursor_seq::text as "cursorSeq", started_at as "startedAt"`.execute(db);
   const row = found.rows[0];
   if (row === undefined) throw superseded(state.id);
   await sql`update source set is_full_wanted = false where id = ${state.id}`.execute(db);
-  const cursorSeq = await sql<{ seq: string }>`select cursor_seq::text as seq from stream where id = ${row.id}`.execute(
-    db,
-  );
-  return { id: row.id, kind: 'full', cursor: null, cursorSeq: cursorSeq.rows[0]?.seq ?? '0', round: row.round, window };
+  return { ...row, kind: 'full', cursor: null, window, startedAt: new Date(row.startedAt).toISOString() };
 }
 
 /** The cursor is dead: the stream goes, and what is needed is a full reading. */

@@ -1,0 +1,138 @@
+import { comparableFields } from '../calendar/compare-fields.ts';
+import { anchorFor, renderSeries } from '../calendar/render.ts';
+import type { Series } from '../calendar/series.ts';
+import { chooseClaim, type Candidate, type Choice } from '../consolidate/choose-claim.ts';
+import { coversSlot } from '../consolidate/covers-slot.ts';
+import { resourceName } from '../consolidate/identity.ts';
+import type { WantedObject } from '../consolidate/plan-meeting.ts';
+import type { Window } from '../shared/window.ts';
+import type { DueMeeting, MeetingClaim } from '../store/meetings.ts';
+
+export interface Decision {
+  readonly wanted: readonly WantedObject[];
+  readonly shown: MeetingClaim | null;
+  /** In plain words, for history and `explain`. */
+  readonly why: string;
+  readonly sequence: number;
+  readonly anchor: string | null;
+}
+
+export interface DecisionContext {
+  readonly strategy: 'last-write-wins' | 'priority';
+  readonly now: Date;
+  /** Collection path with trailing slash by calendar id. */
+  readonly calendarHrefs: ReadonlyMap<string, string>;
+}
+
+/** What a meeting should show now, and as which resources. Pure. */
+export function decideMeeting(meeting: DueMeeting, context: DecisionContext): Decision {
+  const nothing = (why: string): Decision => ({
+    wanted: [],
+    shown: null,
+    why,
+    sequence: meeting.sequence,
+    anchor: meeting.anchor,
+  });
+  const cover = meeting.covers.find(({ series }) => coversSlot(series, meeting.slot));
+  if (cover !== undefined) return nothing(`covered by the series of ${cover.sourceId}`);
+  const choice = chooseClaim(meeting.claims.map(toCandidate), {
+    strategy: context.strategy,
+    pinnedSourceId: meeting.pinnedSourceId,
+    now: context.now,
+  });
+  if (choice === null) return nothing('no source shows it any more');
+
+  const claim = choice.shown.claim;
+  const collection = context.calendarHrefs.get(claim.calendarId);
+  if (collection === undefined) return nothing(`the calendar ${claim.calendarId} is not configured`);
+  const window = windowOf(claim, context.now);
+  const anchor = nextAnchor(meeting.anchor, anchorFor(claim.series, window));
+  const render = (sequence: number): WantedObject[] =>
+    renderSeries(claim.series, {
+      uid: meeting.uid,
+      sequence,
+      titleTag: claim.settings.titleTag,
+      reminders: claim.settings.reminders,
+      window,
+      anchor,
+    }).map((object) => ({
+      ...object,
+      calendarId: claim.calendarId,
+      href: `${collection}${resourceName(meeting.uid, object.part)}`,
+    }));
+
+  const base = Math.max(meeting.sequence, claim.series.sequence ?? 0);
+  const first = render(base);
+  const isRescheduled = first.some((object) =>
+    meeting.objects.some(
+      (known) =>
+        known.part === object.part &&
+        known.scheduleFingerprint !== null &&
+        known.scheduleFingerprint !== object.scheduleFingerprint,
+    ),
+  );
+  const sequence = isRescheduled ? base + 1 : base;
+  return {
+    wanted: isRescheduled ? render(sequence) : first,
+    shown: claim,
+    why: describeChoice(choice),
+    sequence,
+    anchor,
+  };
+}
+
+interface ClaimCandidate extends Candidate {
+  readonly claim: MeetingClaim;
+}
+
+function toCandidate(claim: MeetingClaim): ClaimCandidate {
+  return {
+    claim,
+    claimId: claim.id,
+    sourceId: claim.sourceId,
+    calendarId: claim.calendarId,
+    detail: claim.detail,
+    lastModifiedAt: claim.lastModifiedAt === null ? null : new Date(claim.lastModifiedAt),
+    priority: claim.settings.priority,
+    position: claim.position,
+    comparable: comparableText(claim.series),
+  };
+}
+
+function comparableText(series: Series): string {
+  return JSON.stringify(Object.entries(comparableFields(series)).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function describeChoice(choice: Choice<ClaimCandidate>): string {
+  const source = choice.shown.sourceId;
+  switch (choice.why) {
+    case 'only':
+      return `shown by ${source}`;
+    case 'pinned':
+      return `${source} is pinned`;
+    case 'detail':
+      return `${source} may show the most detail`;
+    case 'last-write-wins':
+      return `${source} was changed last`;
+    case 'priority':
+      return `${source} has priority`;
+    case 'order':
+      return `${source} comes first`;
+  }
+}
+
+const dayMs = 86_400_000;
+const yearMs = 366 * dayMs;
+
+function windowOf(claim: MeetingClaim, now: Date): Window {
+  const iso = (ms: number): string => `${new Date(ms).toISOString().slice(0, 10)}T00:00:00Z`;
+  const { pastDays, futureDays } = claim.settings.window;
+  return { from: iso(now.getTime() - pastDays * dayMs), to: iso(now.getTime() + (futureDays + 1) * dayMs) };
+}
+
+/** A stored anchor moves at most once a year, so that a rolling window rewrites nothing. */
+function nextAnchor(stored: string | null, needed: string | null): string | null {
+  if (needed === null) return null;
+  if (stored === null) return needed;
+  return Date.parse(needed) - Date.parse(stored) > yearMs ? needed : stored;
+}

@@ -1,0 +1,139 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import Router from '@koa/router';
+import Koa from 'koa';
+import { SyncError, toSyncError } from '../shared/errors.ts';
+import type { Log } from '../shared/log.ts';
+import type { Db } from '../store/database.ts';
+import { answers, readActivity, readStatus } from '../store/status.ts';
+
+export interface HttpDeps {
+  readonly db: Db;
+  readonly log: Log;
+  readonly apiKey: string | null;
+  readonly version: string;
+  readonly startedAt: Date;
+}
+
+/** The product's HTTP door: a table of routes over named steps. */
+export function createApp(deps: HttpDeps): Koa {
+  const app = new Koa();
+  app.use(answerErrors(deps.log));
+  app.use(logRequests(deps.log));
+  const router = new Router();
+
+  router.get('/api/health', async (ctx) => {
+    const ready = await answers(deps.db);
+    ctx.status = ready ? 200 : 503;
+    ctx.set('Cache-Control', 'no-store');
+    const detail = ready && isAllowed(ctx.get('x-api-key'), deps.apiKey) ? await readStatus(deps.db) : {};
+    ctx.body = { live: true, ready, version: deps.version, ...detail };
+  });
+
+  router.get('/api/stats', requireKey(deps.apiKey), async (ctx) => {
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = {
+      version: deps.version,
+      startedAt: deps.startedAt.toISOString(),
+      memoryBytes: process.memoryUsage.rss(),
+      ...(await readStatus(deps.db)),
+      ...(await readActivity(deps.db)),
+    };
+  });
+
+  app.use(router.routes());
+  app.use(router.allowedMethods());
+  app.use((ctx) => {
+    ctx.status = 404;
+    ctx.body = { error: { code: 'http.not_found', message: 'There is nothing at this address.' } };
+  });
+  return app;
+}
+
+/** One place decides what a client sees of a failure; the cause goes to the log. */
+function answerErrors(log: Log): Koa.Middleware {
+  return async (ctx, next) => {
+    try {
+      await next();
+    } catch (thrown) {
+      const error = toSyncError(thrown);
+      const status = error.code === 'http.unauthorized' ? 401 : error.code === 'internal.unexpected' ? 500 : 503;
+      ctx.status = status;
+      ctx.body = {
+        error: {
+          code: error.code,
+          message: status === 500 ? 'Something unexpected happened; the log says what.' : error.message,
+          ...(error.field === undefined ? {} : { field: error.field }),
+          ...(error.recovery.kind === 'operator' ? { remedy: error.recovery.remedy } : {}),
+        },
+      };
+      log.event('http.failed', { path: ctx.path, status, code: error.code, reason: error.message });
+    }
+  };
+}
+
+function logRequests(log: Log): Koa.Middleware {
+  return async (ctx, next) => {
+    const startedAt = performance.now();
+    await next();
+    log.event('http.request', {
+      method: ctx.method,
+      path: ctx.path,
+      status: ctx.status,
+      durationMs: Math.round(performance.now() - startedAt),
+    });
+  };
+}
+
+function requireKey(apiKey: string | null): Koa.Middleware {
+  return async (ctx, next) => {
+    if (!isAllowed(ctx.get('x-api-key'), apiKey))
+      throw new SyncError(
+        apiKey === null ? 'No API_KEY is set, so this address is closed' : 'The API key is missing or wrong',
+        {
+          code: 'http.unauthorized',
+          field: 'X-API-Key',
+          recovery: { kind: 'operator', remedy: 'Send the value of API_KEY in the header X-API-Key.' },
+        },
+      );
+    await next();
+  };
+}
+
+/** Compares in constant time, whatever the lengths. */
+function isAllowed(given: string, wanted: string | null): boolean {
+  if (wanted === null || given === '') return false;
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(wanted));
+}
+
+/** Listens; the error of a taken port names the setting. */
+export async function listen(app: Koa, host: string, port: number): Promise<Server> {
+  const handle = app.callback();
+  const server = createServer((request, response) => void handle(request, response));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      reject(
+        new SyncError(
+          `Cannot listen on ${host}:${port}: ${cause.code === 'EADDRINUSE' ? 'the port is taken' : cause.message}`,
+          {
+            code: 'http.cannot_listen',
+            field: 'PORT',
+            recovery: { kind: 'operator', remedy: 'Set PORT (or HOST) in .env to an address that is free.' },
+            cause,
+          },
+        ),
+      );
+    });
+    server.listen(port, host, resolve);
+  });
+  return server;
+}
+
+export async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), 5_000);
+  await closed;
+  clearTimeout(timer);
+}

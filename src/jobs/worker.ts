@@ -1,0 +1,122 @@
+import { scheduleJob, type Job } from 'node-schedule';
+import { runDeliver, type DeliverDeps } from '../deliver/run-deliver.ts';
+import { runIngest, type IngestDeps } from '../ingest/run-ingest.ts';
+import type { Log } from '../shared/log.ts';
+import { cleanUp } from '../store/clean-up.ts';
+import type { Store } from '../store/database.ts';
+import { dueSources } from '../store/sources.ts';
+import { dueTargets } from '../store/targets.ts';
+import type { Hints, Kind } from './hints.ts';
+import { withLease, writeTimeoutMs } from './with-lease.ts';
+
+export interface WorkerDeps {
+  readonly store: Store;
+  readonly log: Log;
+  readonly hints: Hints;
+  readonly holder: string;
+  readonly ingest: Omit<IngestDeps, 'onChanged'>;
+  readonly deliver: Omit<DeliverDeps, 'writeTimeoutMs'>;
+}
+
+export interface Worker {
+  /** Runs one source or target now and waits for it, whatever is due. Null when another worker is at it. */
+  run(kind: Kind, id: string): Promise<RunResult | null>;
+  /** Takes up hints and sweeps from now on. */
+  start(): Promise<void>;
+  /** Lets what runs come to a point where it can stop; a write that has begun is finished. */
+  stop(): Promise<void>;
+}
+
+export type RunResult = Awaited<ReturnType<typeof runIngest>> | Awaited<ReturnType<typeof runDeliver>>;
+
+/** Runs at a time in one process; reading waits for the network most of the time. */
+const slots: Readonly<Record<Kind, number>> = { ingest: 16, deliver: 8 };
+
+/** Says when a source is read and a target written, never how. */
+export function createWorker(deps: WorkerDeps): Worker {
+  const stopping = new AbortController();
+  const running = new Map<string, { promise: Promise<void>; again: boolean }>();
+  const waiting: Record<Kind, (() => void)[]> = { ingest: [], deliver: [] };
+  const free: Record<Kind, number> = { ...slots };
+  const schedules: Job[] = [];
+  let sweeping = false;
+
+  const run = async (kind: Kind, id: string): Promise<RunResult | null> => {
+    const name = `${kind === 'ingest' ? 'source' : 'target'}:${id}`;
+    const held = await withLease<RunResult>(deps.store.db, name, deps.holder, stopping.signal, (lease, signal) =>
+      kind === 'ingest'
+        ? runIngest({ ...deps.ingest, onChanged: (target) => deps.hints.send('deliver', target) }, id, lease, signal)
+        : runDeliver({ ...deps.deliver, writeTimeoutMs }, id, lease, signal),
+    );
+    return held?.result ?? null;
+  };
+
+  /** Starts a run in the background, once per source or target; a hint during a run means one more run. */
+  const begin = async (kind: Kind, id: string): Promise<void> => {
+    const key = `${kind}:${id}`;
+    const present = running.get(key);
+    if (present !== undefined) {
+      present.again = true;
+      return;
+    }
+    const entry = { promise: Promise.resolve(), again: false };
+    running.set(key, entry);
+    if (free[kind] > 0) free[kind] -= 1;
+    else await new Promise<void>((resolve) => waiting[kind].push(resolve));
+    entry.promise = (async () => {
+      try {
+        do {
+          entry.again = false;
+          if (!stopping.signal.aborted) await run(kind, id);
+        } while (entry.again && !stopping.signal.aborted);
+      } catch (error) {
+        deps.log.event('worker.failed', { kind, id, reason: error instanceof Error ? error.message : String(error) });
+      } finally {
+        running.delete(key);
+        const next = waiting[kind].shift();
+        if (next === undefined) free[kind] += 1;
+        else next();
+      }
+    })();
+  };
+
+  const sweep = async (): Promise<void> => {
+    if (sweeping || stopping.signal.aborted) return;
+    sweeping = true;
+    try {
+      for (const id of await dueSources(deps.store.db)) if (!running.has(`ingest:${id}`)) deps.hints.send('ingest', id);
+      for (const id of await dueTargets(deps.store.db, writeTimeoutMs))
+        if (!running.has(`deliver:${id}`)) deps.hints.send('deliver', id);
+    } catch (error) {
+      deps.log.event('worker.failed', {
+        kind: 'sweep',
+        id: '',
+        reason: error instanceof Error ? error.message : String(error),
+      });
+    } finally {
+      sweeping = false;
+    }
+  };
+
+  return {
+    run,
+    async start() {
+      await deps.hints.work(begin);
+      schedules.push(scheduleJob('* * * * * *', () => void sweep()));
+      schedules.push(
+        scheduleJob('17 3 * * *', () => {
+          void cleanUp(deps.store.db).catch((error: unknown) => {
+            deps.log.event('worker.failed', { kind: 'clean-up', id: '', reason: String(error) });
+          });
+        }),
+      );
+      await sweep();
+    },
+    async stop() {
+      stopping.abort(new Error('stopping'));
+      for (const schedule of schedules) schedule.cancel();
+      for (const resume of [...waiting.ingest.splice(0), ...waiting.deliver.splice(0)]) resume();
+      await Promise.allSettled([...running.values()].map((entry) => entry.promise));
+    },
+  };
+}

@@ -1,0 +1,98 @@
+import { sql } from 'kysely';
+import type { Db } from './database.ts';
+
+export interface SourceStatus {
+  readonly id: string;
+  readonly kind: string;
+  readonly target: string;
+  /** `fresh`, `reading` (never read to its end yet), `late`, `paused` (by the operator), `failing`, `needs-operator`. */
+  readonly state: 'fresh' | 'reading' | 'late' | 'paused' | 'failing' | 'needs-operator';
+  /** When a reading last proved that we show what the source shows. */
+  readonly freshAt: string | null;
+  readonly shown: number;
+  readonly hidden: number;
+  readonly held: number;
+  readonly stale: number;
+  readonly failures: number;
+  readonly code: string | null;
+  readonly reason: string | null;
+  readonly remedy: string | null;
+}
+
+export interface TargetStatus {
+  readonly id: string;
+  readonly state: 'current' | 'delivering' | 'failing' | 'needs-operator';
+  readonly objects: number;
+  readonly due: number;
+  readonly failed: number;
+  readonly lastWriteAt: string | null;
+  readonly code: string | null;
+  readonly reason: string | null;
+  readonly remedy: string | null;
+}
+
+export interface Status {
+  readonly sources: readonly SourceStatus[];
+  readonly targets: readonly TargetStatus[];
+}
+
+const iso = (column: string) => sql.raw(`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`);
+
+/** A source is late when it has not been proven fresh for three of its intervals and a minute. */
+export async function readStatus(db: Db): Promise<Status> {
+  const sources = await sql<SourceStatus>`
+    select s.id, s.kind, s.target_id || '/' || s.calendar_id as target, ${iso('s.fresh_at')} as "freshAt",
+      case when coalesce((s.settings->>'isPaused')::boolean, false) then 'paused'
+        when s.paused_code is not null then 'needs-operator'
+        when s.failures > 0 then 'failing'
+        when s.fresh_at is null then 'reading'
+        when s.kind <> 'powerautomate'
+          and s.fresh_at < now() - (3 * coalesce((s.settings->>'everySeconds')::int, 60) + 60) * interval '1 second' then 'late'
+        else 'fresh' end as state,
+      coalesce(c.shown, 0)::int as shown, coalesce(c.hidden, 0)::int as hidden, coalesce(c.held, 0)::int as held,
+      (select count(*)::int from stale_series x where x.source_id = s.id) as stale,
+      s.failures, s.paused_code as code, s.paused_reason as reason, s.remedy
+    from source s left join (
+      select source_id, count(*) filter (where series is not null) as shown, count(*) filter (where series is null) as hidden,
+        count(*) filter (where state = 'held') as held
+      from claim group by source_id) c on c.source_id = s.id
+    order by s.position, s.id`.execute(db);
+  const targets = await sql<TargetStatus>`
+    select t.id,
+      case when t.paused_code is not null then 'needs-operator' when t.failures > 0 then 'failing'
+        when coalesce(m.due, 0) > 0 then 'delivering' else 'current' end as state,
+      coalesce(o.objects, 0)::int as objects, coalesce(m.due, 0)::int as due, coalesce(m.failed, 0)::int as failed,
+      ${iso('t.last_write_at')} as "lastWriteAt", t.paused_code as code, t.paused_reason as reason, t.remedy
+    from target t
+      left join (select target_id, count(*) filter (where wanted_version > done_version) as due,
+        count(*) filter (where code is not null) as failed from meeting group by target_id) m on m.target_id = t.id
+      left join (select target_id, count(*) as objects from object group by target_id) o on o.target_id = t.id
+    order by t.id`.execute(db);
+  return { sources: sources.rows, targets: targets.rows };
+}
+
+export interface Activity {
+  /** Lines of the history of the last 24 hours by action and status. */
+  readonly last24Hours: readonly { readonly action: string; readonly status: string; readonly count: number }[];
+  readonly trash: number;
+  readonly databaseBytes: number;
+}
+
+export async function readActivity(db: Db): Promise<Activity> {
+  const lines = await sql<{ action: string; status: string; count: number }>`
+    select action, status, count(*)::int as count from sync_history where at > now() - interval '24 hours'
+    group by action, status order by action, status`.execute(db);
+  const rest = await sql<{ trash: number; bytes: string }>`
+    select (select count(*)::int from trash where restored_at is null) as trash,
+      pg_database_size(current_database())::text as bytes`.execute(db);
+  return { last24Hours: lines.rows, trash: rest.rows[0]?.trash ?? 0, databaseBytes: Number(rest.rows[0]?.bytes ?? 0) };
+}
+
+export async function answers(db: Db): Promise<boolean> {
+  try {
+    await sql`select 1`.execute(db);
+    return true;
+  } catch {
+    return false;
+  }
+}
