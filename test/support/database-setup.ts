@@ -1,0 +1,53 @@
+/**
+ * jest's globalSetup and globalTeardown for the tests' PostgreSQL: one for the whole run, started when the first test
+ * asks for it over a socket of this process, gone with its folder at the end.
+ */
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { type EmbeddedPostgres, startEmbedded } from '../../src/store/embedded-postgres.ts';
+
+interface Run {
+  readonly folder: string;
+  readonly server: Server;
+  embedded: Promise<EmbeddedPostgres> | null;
+}
+
+declare global {
+  var testDatabaseRun: Run | undefined;
+}
+
+/** What is lost with the power may be lost here. */
+const SETTINGS = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', max_connections: '200' };
+
+export default async function setUp(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'calendar-sync-test-'));
+  chmodSync(folder, 0o711); // root's PostgreSQL runs under another account
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    run.embedded ??= startEmbedded(folder, SETTINGS);
+    run.embedded.then(
+      ({ url }) => socket.end(JSON.stringify({ url })),
+      (error: unknown) => socket.end(JSON.stringify({ error: String(error) })),
+    );
+  });
+  const run: Run = { folder, server, embedded: null };
+  const socketPath = join(folder, 'ask');
+  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+  server.unref();
+  globalThis.testDatabaseRun = run;
+  process.env['TEST_DATABASE_SOCKET'] = socketPath; // inherited by jest's workers
+}
+
+export async function tearDown(): Promise<void> {
+  const run = globalThis.testDatabaseRun;
+  if (run === undefined) return;
+  run.server.close();
+  await run.embedded?.then(
+    (embedded) => embedded.stop(),
+    () => undefined, // the test that asked has told
+  );
+  rmSync(run.folder, { recursive: true, force: true });
+}
