@@ -1,0 +1,285 @@
+import { sql } from 'kysely';
+import { redact } from '../calendar/privacy.ts';
+import type { Series } from '../calendar/series.ts';
+import type { Credential, Model, SourceConfig, Target, Tenant } from '../config/model.ts';
+import type { Cloud } from '../shared/clouds.ts';
+import type { SecretBox } from '../shared/secret-box.ts';
+import { markMeetingsDirty } from './claims.ts';
+import type { Db } from './database.ts';
+
+/** Where each secret is kept; the context is sealed in with it. */
+const contexts = {
+  tenantSecret: (id: string) => `tenant:${id}:secret`,
+  tenantKey: (id: string) => `tenant:${id}:private-key`,
+  targetPassword: (id: string) => `target:${id}:password`,
+  source: (id: string) => `source:${id}:secret`,
+};
+
+export function openTargetPassword(box: SecretBox, target: { id: string; passwordSealed: string }): string {
+  return box.open(target.passwordSealed, contexts.targetPassword(target.id));
+}
+
+/** The field of a source's settings that is a secret; kept sealed beside the settings, never in them. */
+const secretFields = { graph: null, caldav: 'password', ics: 'url', powerautomate: 'key' } as const;
+
+function splitSecret(source: SourceConfig): { settings: SourceConfig; secret: string | null } {
+  const field = secretFields[source.kind];
+  if (field === null) return { settings: source, secret: null };
+  const { [field]: secret, ...settings } = source as unknown as Record<string, unknown>;
+  return { settings: { ...settings, [field]: '' } as unknown as SourceConfig, secret: String(secret) };
+}
+
+function joinSecret(settings: SourceConfig, secret: string | null): SourceConfig {
+  const field = secretFields[settings.kind];
+  return field === null ? settings : ({ ...settings, [field]: secret ?? '' } as SourceConfig);
+}
+
+/** Throws `secret.unreadable` when the source's secret cannot be opened. */
+export async function loadSourceWithSecret(db: Db, box: SecretBox, id: string): Promise<SourceConfig | null> {
+  const found = await sql<{ settings: SourceConfig; sealed: string | null }>`
+    select settings, secret_sealed as sealed from source where id = ${id}`.execute(db);
+  const row = found.rows[0];
+  if (row === undefined) return null;
+  return joinSecret(row.settings, row.sealed === null ? null : box.open(row.sealed, contexts.source(id)));
+}
+
+interface TenantRecord extends Omit<Tenant, 'credential'> {
+  readonly credentialKind: 'secret' | 'certificate' | null;
+  readonly secretSealed: string | null;
+  readonly certificate: string | null;
+  readonly privateKeySealed: string | null;
+}
+
+/** Throws `secret.unreadable` when the tenant's credential cannot be opened. */
+export async function loadTenant(db: Db, box: SecretBox, id: string): Promise<Tenant | null> {
+  const row = (await tenantRows(db, id))[0];
+  return row === undefined ? null : toTenant(row, (sealed, context) => box.open(sealed, context));
+}
+
+async function tenantRows(db: Db, id: string | null): Promise<TenantRecord[]> {
+  const found = await sql<TenantRecord>`
+    select id, name, cloud, directory, client, access, ceiling, credential_kind as "credentialKind",
+      secret_sealed as "secretSealed", certificate, private_key_sealed as "privateKeySealed"
+    from tenant where ${id}::text is null or id = ${id} order by id`.execute(db);
+  return found.rows;
+}
+
+function toTenant(row: TenantRecord, open: (sealed: string, context: string) => string): Tenant {
+  const { credentialKind, secretSealed, certificate, privateKeySealed, ...tenant } = row;
+  let credential: Credential | null = null;
+  if (credentialKind === 'secret' && secretSealed !== null)
+    credential = { kind: 'secret', secret: open(secretSealed, contexts.tenantSecret(row.id)) };
+  if (credentialKind === 'certificate' && certificate !== null && privateKeySealed !== null)
+    credential = { kind: 'certificate', certificate, privateKey: open(privateKeySealed, contexts.tenantKey(row.id)) };
+  return { ...tenant, credential };
+}
+
+export async function loadClouds(db: Db): Promise<Cloud[]> {
+  const found = await sql<Cloud>`select id, login, graph, portal from cloud order by id`.execute(db);
+  return found.rows;
+}
+
+/** All that is configured. A secret that cannot be opened is empty, so that setting it again is a change. */
+export async function loadModel(db: Db, box: SecretBox): Promise<Model> {
+  const open = (sealed: string | null, context: string): string => {
+    if (sealed === null) return '';
+    try {
+      return box.open(sealed, context);
+    } catch {
+      return '';
+    }
+  };
+  const targets = await sql<Omit<Target, 'password'> & { passwordSealed: string | null }>`
+    select t.id, t.url, t.username, t.password_sealed as "passwordSealed", t.strategy, t.dedupe, t.drift,
+      coalesce((select json_agg(json_build_object('id', c.id, 'name', c.name, 'color', c.color) order by c.position)
+        from target_calendar c where c.target_id = t.id), '[]') as calendars
+    from target t order by t.id`.execute(db);
+  const sources = await sql<{ id: string; settings: SourceConfig; sealed: string | null }>`
+    select id, settings, secret_sealed as sealed from source order by position, id`.execute(db);
+  return {
+    clouds: await loadClouds(db),
+    tenants: (await tenantRows(db, null)).map((row) => toTenant(row, open)),
+    targets: targets.rows.map(({ passwordSealed, ...target }) => ({
+      ...target,
+      password: open(passwordSealed, contexts.targetPassword(target.id)),
+    })),
+    sources: sources.rows.map((row) => joinSecret(row.settings, open(row.sealed, contexts.source(row.id)))),
+  };
+}
+
+export async function saveCloud(db: Db, cloud: Cloud): Promise<void> {
+  await sql`
+    insert into cloud (id, login, graph, portal) values (${cloud.id}, ${cloud.login}, ${cloud.graph}, ${cloud.portal})
+    on conflict (id) do update set login = excluded.login, graph = excluded.graph, portal = excluded.portal`.execute(
+    db,
+  );
+}
+
+export async function saveTenant(db: Db, box: SecretBox, tenant: Tenant): Promise<void> {
+  const { credential } = tenant;
+  const secret = credential?.kind === 'secret' ? box.seal(credential.secret, contexts.tenantSecret(tenant.id)) : null;
+  const certificate = credential?.kind === 'certificate' ? credential.certificate : null;
+  const key =
+    credential?.kind === 'certificate' ? box.seal(credential.privateKey, contexts.tenantKey(tenant.id)) : null;
+  await sql`
+    insert into tenant (id, name, cloud, directory, client, access, ceiling, credential_kind, secret_sealed, certificate,
+      private_key_sealed, updated_at)
+    values (${tenant.id}, ${tenant.name}, ${tenant.cloud}, ${tenant.directory}, ${tenant.client}, ${tenant.access},
+      ${tenant.ceiling}, ${credential?.kind ?? null}, ${secret}, ${certificate}, ${key}, now())
+    on conflict (id) do update set name = excluded.name, cloud = excluded.cloud, directory = excluded.directory,
+      client = excluded.client, access = excluded.access, ceiling = excluded.ceiling,
+      credential_kind = excluded.credential_kind, secret_sealed = excluded.secret_sealed,
+      certificate = excluded.certificate, private_key_sealed = excluded.private_key_sealed, updated_at = now()`.execute(
+    db,
+  );
+  // What paused its sources may be mended by this.
+  await sql`update source set not_before = null where tenant_id = ${tenant.id}`.execute(db);
+}
+
+export async function saveTarget(db: Db, box: SecretBox, target: Target): Promise<void> {
+  const before = await sql<{ url: string; username: string }>`
+    select url, username from target where id = ${target.id}`.execute(db);
+  await sql`
+    insert into target (id, url, username, password_sealed, strategy, dedupe, drift, updated_at)
+    values (${target.id}, ${target.url}, ${target.username},
+      ${box.seal(target.password, contexts.targetPassword(target.id))}, ${target.strategy}, ${target.dedupe},
+      ${target.drift}, now())
+    on conflict (id) do update set url = excluded.url, username = excluded.username,
+      password_sealed = excluded.password_sealed, strategy = excluded.strategy, dedupe = excluded.dedupe,
+      drift = excluded.drift, not_before = null, updated_at = now()`.execute(db);
+  for (const [position, calendar] of target.calendars.entries())
+    await sql`
+      insert into target_calendar (target_id, id, name, color, position)
+      values (${target.id}, ${calendar.id}, ${calendar.name}, ${calendar.color}, ${position})
+      on conflict (target_id, id) do update set name = excluded.name, color = excluded.color, position = excluded.position`.execute(
+      db,
+    );
+  const old = before.rows[0];
+  if (old !== undefined && (old.url !== target.url || old.username !== target.username))
+    await forgetWhatStands(db, target.id);
+  await rerenderTarget(db, target.id);
+}
+
+/** The account is another one: nothing that we know to stand anywhere stands there; all is written anew. */
+async function forgetWhatStands(db: Db, targetId: string): Promise<void> {
+  await sql`update target_calendar set href = null, sync_token = null where target_id = ${targetId}`.execute(db);
+  await sql`delete from intent where target_id = ${targetId}`.execute(db);
+  await sql`delete from object where target_id = ${targetId}`.execute(db);
+}
+
+export interface SourceEffects {
+  readonly bumpsEpoch: boolean;
+  readonly fullReading: boolean;
+  /** The source is another calendar now: nothing that was read of it holds. */
+  readonly isOther: boolean;
+}
+
+/** Inserts or changes a source; what was read under the old settings is fenced off, cut down or read again. */
+export async function saveSource(
+  db: Db,
+  box: SecretBox,
+  source: SourceConfig,
+  position: number,
+  effects: SourceEffects,
+): Promise<void> {
+  const { settings, secret } = splitSecret(source);
+  const before = await sql<{ targetId: string; privacy: string; privateItems: string }>`
+    select target_id as "targetId", settings->>'privacy' as privacy, settings->>'privateItems' as "privateItems"
+    from source where id = ${source.id} for update`.execute(db);
+  const old = before.rows[0];
+  if (old !== undefined && (effects.isOther || old.targetId !== source.into.target))
+    await forgetClaims(db, source.id, old.targetId);
+  await sql`
+    insert into source (id, kind, settings, secret_sealed, tenant_id, target_id, calendar_id, position, next_poll_at, updated_at)
+    values (${source.id}, ${source.kind}, ${JSON.stringify(settings)}::jsonb,
+      ${secret === null ? null : box.seal(secret, contexts.source(source.id))},
+      ${source.kind === 'graph' ? source.tenant : null}, ${source.into.target}, ${source.into.calendar}, ${position}, now(), now())
+    on conflict (id) do update set kind = excluded.kind, settings = excluded.settings,
+      secret_sealed = excluded.secret_sealed, tenant_id = excluded.tenant_id, target_id = excluded.target_id,
+      calendar_id = excluded.calendar_id, position = excluded.position, not_before = null, updated_at = now(),
+      epoch = source.epoch + ${effects.bumpsEpoch ? 1 : 0},
+      is_full_wanted = source.is_full_wanted or ${effects.fullReading},
+      wanted_version = source.wanted_version + 1`.execute(db);
+  if (old === undefined) return;
+  if (old.privacy !== source.privacy || old.privateItems !== source.privateItems) await redactClaims(db, source);
+  await rerenderTarget(db, source.into.target);
+}
+
+/** Cuts stored claims down to what the settings allow now. Loosening brings nothing back: a full reading does. */
+async function redactClaims(db: Db, source: SourceConfig): Promise<void> {
+  const claims = await sql<{ id: string; series: Series; detail: 'full' | 'title' | 'busy' }>`
+    select id::text, series, detail from claim where source_id = ${source.id} and series is not null`.execute(db);
+  const rank = { full: 0, title: 1, busy: 2 } as const;
+  for (const claim of claims.rows) {
+    const series = redact(claim.series, source.privacy, source.privateItems);
+    const detail = rank[claim.detail] > rank[source.privacy] ? claim.detail : source.privacy;
+    await sql`
+      update claim set series = ${series === null ? null : JSON.stringify(series)}::jsonb, detail = ${detail},
+        hidden_by = ${series === null ? 'privateItems' : null}, content = 'redacted', changed_at = now()
+      where id = ${claim.id}`.execute(db);
+  }
+  // What was written before may show more than is allowed now.
+  await sql`
+    delete from trash where meeting_id in (select meeting_id from claim where source_id = ${source.id})`.execute(db);
+  await sql`
+    delete from conflict where meeting_id in (select meeting_id from claim where source_id = ${source.id})`.execute(db);
+}
+
+async function forgetClaims(db: Db, sourceId: string, targetId: string): Promise<void> {
+  const gone = await sql<{ meetingId: string | null }>`
+    delete from claim where source_id = ${sourceId} returning meeting_id::text as "meetingId"`.execute(db);
+  await sql`delete from stream where source_id = ${sourceId}`.execute(db);
+  await sql`delete from stale_series where source_id = ${sourceId}`.execute(db);
+  await sql`delete from removal where source_id = ${sourceId}`.execute(db);
+  await markMeetingsDirty(db, targetId, {
+    identities: [],
+    ids: gone.rows.flatMap((row) => (row.meetingId === null ? [] : [row.meetingId])),
+  });
+}
+
+/** Every meeting of the target is looked at again; an unchanged render makes no request. */
+async function rerenderTarget(db: Db, targetId: string): Promise<void> {
+  await sql`
+    update meeting set wanted_version = wanted_version + 1, not_before = null,
+      wanted_at = case when wanted_version > done_version then wanted_at else now() end
+    where target_id = ${targetId}`.execute(db);
+}
+
+export type EntryKind = 'cloud' | 'tenant' | 'target' | 'calendar' | 'source';
+
+/**
+ * Takes an entry out of the configuration. A source's claims go with it, other sources' meetings stay. Entries of a
+ * removed target stay on its server: we no longer know the way there.
+ */
+export async function removeEntry(db: Db, kind: EntryKind, id: string): Promise<void> {
+  switch (kind) {
+    case 'cloud':
+      await sql`delete from cloud where id = ${id}`.execute(db);
+      return;
+    case 'tenant':
+      await sql`delete from tenant where id = ${id}`.execute(db);
+      return;
+    case 'calendar': {
+      const [targetId, calendarId] = id.split('/');
+      await sql`delete from target_calendar where target_id = ${targetId} and id = ${calendarId}`.execute(db);
+      return;
+    }
+    case 'source': {
+      const found = await sql<{
+        targetId: string;
+      }>`select target_id as "targetId" from source where id = ${id} for update`.execute(db);
+      const row = found.rows[0];
+      if (row === undefined) return;
+      await forgetClaims(db, id, row.targetId);
+      await sql`delete from source where id = ${id}`.execute(db);
+      return;
+    }
+    case 'target':
+      await forgetWhatStands(db, id);
+      await sql`delete from meeting where target_id = ${id}`.execute(db);
+      await sql`delete from trash where target_id = ${id}`.execute(db);
+      await sql`delete from target_calendar where target_id = ${id}`.execute(db);
+      await sql`delete from target where id = ${id}`.execute(db);
+      return;
+  }
+}
