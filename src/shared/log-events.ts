@@ -1,0 +1,88 @@
+/** How loud an event is. `error`: somebody must act. */
+export type EventLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** One kind of happening: its level, what it tells, and, for the compiler only, its fields. */
+export interface EventKind<Fields> {
+  readonly level: EventLevel;
+  readonly about: string;
+  /** Never set: carries the type. */
+  readonly fields?: Fields;
+}
+
+function kind<Fields extends object>(level: EventLevel, about: string): EventKind<Fields> {
+  return { level, about };
+}
+
+/**
+ * Every event that is logged, by its name. Fields are ids, codes, counts and durations: never bodies, titles, tokens or
+ * anything else out of a calendar. docs/events.md lists them.
+ */
+export const EVENTS = {
+  'service.started': kind<{ command: string; version: string; database: 'embedded' | 'server'; durationMs: number }>(
+    'info',
+    'The process is ready; durationMs counts from its start.',
+  ),
+  'service.stopped': kind<{ reason: string; durationMs: number }>(
+    'info',
+    'The process has drained its work and ends; durationMs is what draining took.',
+  ),
+  'config.notice': kind<{ notice: string }>('warn', 'Something about the settings that the operator should know.'),
+  'ingest.run.finished': kind<{
+    source: string;
+    durationMs: number;
+    pages: number;
+    requests: number;
+    changed: number;
+    rebuilt: number;
+    removed: number;
+    held: number;
+    failed: number;
+  }>('info', 'One reading of a source ended; counts are series.'),
+  'deliver.run.finished': kind<{
+    target: string;
+    durationMs: number;
+    created: number;
+    updated: number;
+    deleted: number;
+    unchanged: number;
+    failed: number;
+  }>('info', 'One delivery to a target ended; counts are objects.'),
+  'source.paused': kind<{ source: string; code: string; remedy: string }>(
+    'error',
+    'A source needs a person; it is probed hourly until it answers.',
+  ),
+  'source.resumed': kind<{ source: string }>('info', 'A paused source answers again.'),
+  'target.failing': kind<{ target: string; code: string; failures: number }>(
+    'warn',
+    'A target does not take what it should show; claims go on collecting.',
+  ),
+  'target.recovered': kind<{ target: string }>('info', 'A failing target takes writes again.'),
+  'guard.held': kind<{ source: string; count: number; reason: string }>(
+    'error',
+    'More upcoming series vanished from a source than may without being asked; they go on showing until approved.',
+  ),
+  'hints.failed': kind<{ reason: string }>(
+    'warn',
+    'A hint was lost; the sweep finds within a second what it was about.',
+  ),
+  'worker.failed': kind<{ kind: string; id: string; reason: string }>(
+    'error',
+    'A job ended with an error that was not its source’s or target’s; it is tried again.',
+  ),
+  'http.request': kind<{ method: string; path: string; status: number; durationMs: number }>(
+    'debug',
+    'A request was answered; secrets in its path are masked.',
+  ),
+  'http.failed': kind<{ path: string; status: number; code: string; reason: string }>(
+    'warn',
+    'A request was answered with an error.',
+  ),
+  'internal.failed': kind<{ during: string; error: unknown }>('error', 'Something failed that nobody expected.'),
+} as const;
+
+export type EventName = keyof typeof EVENTS;
+
+/** Event names to their fields. */
+export type LogEvents = {
+  readonly [Name in EventName]: (typeof EVENTS)[Name] extends EventKind<infer Fields> ? Readonly<Fields> : never;
+};
