@@ -75,7 +75,8 @@ export function occurrenceOn(item: ItemState, date: string): Instant | null {
   return null;
 }
 
-function instantOn(item: ItemState, date: string): Instant {
+/** The occurrence of a date that is known to be in the rule and not cancelled. */
+export function instantOn(item: ItemState, date: string): Instant {
   const exception = item.exceptions[date];
   const timing = exception?.timing ?? timingOn(item, date);
   return {

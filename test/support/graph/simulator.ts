@@ -128,10 +128,13 @@ export class GraphSimulator {
     this.delta.forget(calendar?.id);
   }
 
-  /** Resolves with the first request, recorded already or yet to come, that matches `METHOD url` (percent-decoded). */
-  async waitForRequest(match: string | RegExp): Promise<RecordedRequest> {
+  /**
+   * Resolves with the first request from number `from` on, recorded already or yet to come, that matches `METHOD url`
+   * (percent-decoded).
+   */
+  async waitForRequest(match: string | RegExp, from = 0): Promise<RecordedRequest> {
     for (;;) {
-      const found = this.requests.find((request) => matches(lineOf(request.method, request.url), match));
+      const found = this.requests.slice(from).find((request) => matches(lineOf(request.method, request.url), match));
       if (found) return found;
       await new Promise<void>((resolve) => this.watchers.add(resolve));
     }
