@@ -391,13 +391,16 @@ function originOf(url: string): string {
   });
 }
 
+/** What tsdav sees of answers that it need not read. */
+const nothingToRead = new Response(null, { status: 204 });
+
 /** Only a 207 is worth parsing; a document type (entities) is left unread. */
 function forTsdav(answer: Answer): Response {
-  const isXml =
-    answer.status === 207 &&
-    !/^\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--[\s\S]*?-->\s*)*<!DOCTYPE/i.test(answer.body.slice(0, 4_096));
-  const status = answer.status >= 200 && answer.status <= 599 ? answer.status : 502;
-  return new Response(isXml ? answer.body : null, { status, headers: { 'content-type': 'text/xml' } });
+  const hasDocumentType = /^\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--[\s\S]*?-->\s*)*<!DOCTYPE/i.test(
+    answer.body.slice(0, 4_096),
+  );
+  if (answer.status !== 207 || hasDocumentType) return nothingToRead;
+  return new Response(answer.body, { status: 207, headers: { 'content-type': 'text/xml' } });
 }
 
 const isReadable = (responses: readonly DAVResponse[]): boolean =>

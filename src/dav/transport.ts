@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Agent, fetch as undiciFetch, type Dispatcher } from 'undici';
+import { Agent, type Dispatcher } from 'undici';
 import { type Answer, type Asked, isWrite, noAnswer } from './answers.ts';
 import { DavError } from './dav-error.ts';
 import { type Challenge, basicAuthorization, chooseChallenge, digestAuthorization, parseChallenges } from './digest.ts';
@@ -38,7 +38,7 @@ const maxRedirects = 5;
 export function openTransport(origin: string, credentials: Credentials, options: TransportOptions): Transport {
   const agent =
     options.fetch === undefined ? new Agent({ connect: { timeout: 10_000 }, headersTimeout: 0, bodyTimeout: 0 }) : null;
-  const doFetch = options.fetch ?? withAgent(agent ?? undefined);
+  const wire = agent === null ? fetchWire(options.fetch ?? fetch) : agentWire(agent);
   const authorizer = openAuthorizer(credentials);
 
   async function exchange(call: Call, signal: AbortSignal): Promise<Answer> {
@@ -46,45 +46,47 @@ export function openTransport(origin: string, credentials: Credentials, options:
     let isRetried = false;
     for (let redirects = 0; ;) {
       const authorization = authorizer.authorize(call.method, url);
-      const response = await doFetch(url, {
-        method: call.method,
-        headers: authorization === null ? call.headers : { ...call.headers, Authorization: authorization },
-        body: call.body,
-        redirect: 'manual',
-        signal,
-      });
+      const headers = authorization === null ? call.headers : { ...call.headers, Authorization: authorization };
+      const response = await wire({ method: call.method, url, headers, body: call.body, signal });
       const next = redirectOf(response.status, response.headers.get('location'), url);
       if (next !== null && redirects < maxRedirects && !isInstaller(next)) {
-        await response.body?.cancel();
+        await response.discard();
         if (!isTrustedUrl(next, origin)) throw redirectedAway(call, next);
         url = next;
         redirects += 1;
         continue;
       }
-      if (response.status === 401 && !isRetried && authorizer.accept(response.headers.get('www-authenticate'))) {
-        await response.body?.cancel();
+      if (response.status === 401 && !isRetried && authorizer.accept(response.headers.get('www-authenticate'), url)) {
+        await response.discard();
         isRetried = true;
         continue;
       }
-      return {
-        url,
-        status: response.status,
-        headers: response.headers,
-        body: await readBody(response, options.maxAnswerBytes, call),
-      };
+      const body = await readBody(response, options.maxAnswerBytes, call);
+      return { url, status: response.status, headers: response.headers, body };
     }
   }
 
   return {
     async send(call, signal) {
       if (isGivenUp(signal)) throw aborted(call, signal?.reason, 'not-sent');
-      const timeout = AbortSignal.timeout(options.timeoutMs);
+      // A controller of our own: AbortSignal.any and .timeout cost as much as the request's other work together.
+      const controller = new AbortController();
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        controller.abort();
+      }, options.timeoutMs);
+      const giveUp = (): void => controller.abort();
+      signal?.addEventListener('abort', giveUp, { once: true });
       try {
-        return await exchange(call, AbortSignal.any([timeout, ...(signal === undefined ? [] : [signal])]));
+        return await exchange(call, controller.signal);
       } catch (thrown) {
         if (thrown instanceof DavError) throw thrown;
         if (isGivenUp(signal)) throw aborted(call, signal?.reason, isWrite(call.method) ? 'unknown' : 'not-sent');
-        throw noAnswer(thrown, call, timeout.aborted);
+        throw noAnswer(thrown, call, isLate);
+      } finally {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', giveUp);
       }
     },
     async close() {
@@ -93,10 +95,59 @@ export function openTransport(origin: string, credentials: Credentials, options:
   };
 }
 
-// undici's agent works with undici's own fetch only, whose Response is another class of the same shape.
-function withAgent(dispatcher: Dispatcher | undefined): typeof fetch {
-  const call = undiciFetch as unknown as (url: string, init: object) => Promise<Response>;
-  return (url, init) => call(url as string, { ...init, dispatcher });
+interface Sent {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+  readonly signal: AbortSignal;
+}
+
+interface Received {
+  readonly status: number;
+  readonly headers: Pick<Headers, 'get'>;
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** Leaves the rest unread, and the connection fit for the next request. */
+  discard(): Promise<void>;
+}
+
+type Wire = (sent: Sent) => Promise<Received>;
+
+/** undici's own request: half the time of its fetch, which matters when 10,000 events are written. */
+function agentWire(agent: Agent): Wire {
+  return async ({ method, url, headers, body, signal }) => {
+    const { origin, pathname, search } = new URL(url);
+    const response = await agent.request({
+      origin,
+      path: `${pathname}${search}`,
+      method: method,
+      headers,
+      body,
+      signal,
+    });
+    const header = (name: string): string | null => {
+      const value = response.headers[name.toLowerCase()];
+      return Array.isArray(value) ? value.join(', ') : (value ?? null);
+    };
+    return {
+      status: response.statusCode,
+      headers: { get: header },
+      chunks: response.body as AsyncIterable<Uint8Array>,
+      discard: () => response.body.dump({ limit: 65_536, signal }),
+    };
+  };
+}
+
+function fetchWire(doFetch: typeof fetch): Wire {
+  return async ({ url, ...init }) => {
+    const response = await doFetch(url, { ...init, redirect: 'manual' });
+    return {
+      status: response.status,
+      headers: response.headers,
+      chunks: (response.body ?? []) as unknown as AsyncIterable<Uint8Array>,
+      discard: async () => await response.body?.cancel(),
+    };
+  };
 }
 
 const isGivenUp = (signal: AbortSignal | undefined): boolean => signal?.aborted === true;
@@ -110,23 +161,22 @@ function redirectOf(status: number, location: string | null, url: string): strin
 /** Baikal with an upgrade waiting redirects every request to its installer: that is an answer, not a way. */
 const isInstaller = (url: string): boolean => /\/admin\/install\b/.test(new URL(url).pathname);
 
-async function readBody(response: Response, maxBytes: number, call: Call): Promise<string> {
-  if (response.body === null) return '';
+async function readBody(response: Received, maxBytes: number, call: Call): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+  for await (const chunk of response.chunks) {
     size += chunk.byteLength;
     if (size > maxBytes) {
       throw new DavError(`${call.method} ${call.href}: the answer is larger than ${maxBytes} bytes`, {
         code: 'dav.answer_too_large',
-        outcome: 'unknown',
+        outcome: isWrite(call.method) ? 'unknown' : 'not-sent',
         status: response.status,
         recovery: { kind: 'operator', remedy: 'Spread the events over several calendars.' },
       });
     }
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks, size).toString('utf8');
+  return size === 0 ? '' : Buffer.concat(chunks, size).toString('utf8');
 }
 
 function redirectedAway(call: Call, next: string): DavError {
@@ -154,7 +204,7 @@ interface Authorizer {
   /** The header for the next request; null until a challenge is known. */
   authorize(method: string, url: string): string | null;
   /** Takes note of a 401's challenges; false when none of them can be answered. */
-  accept(header: string | null): boolean;
+  accept(header: string | null, url: string): boolean;
 }
 
 /** Sends nothing before it is asked; then remembers the challenge, so later requests take one trip. */
@@ -170,9 +220,11 @@ function openAuthorizer({ username, password }: Credentials): Authorizer {
       const cnonce = randomBytes(12).toString('hex');
       return digestAuthorization(challenge, { username, password, method, uri: `${pathname}${search}`, count, cnonce });
     },
-    accept(header) {
+    accept(header, url) {
       const chosen = chooseChallenge(parseChallenges(header));
       if (chosen === null) return false;
+      // Who stands between us and a server that asked for Digest must not get the password by asking for Basic.
+      if (challenge?.scheme === 'digest' && chosen.scheme === 'basic' && !url.startsWith('https:')) return false;
       challenge = chosen;
       count = 0;
       return true;

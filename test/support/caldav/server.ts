@@ -50,7 +50,7 @@ export interface CalDavServer {
   objects(user: string, calendar: string): Map<string, StoredObject>;
   /** Hrefs of a user's calendars. */
   calendars(user: string): string[];
-  /** All requests since the start or the last `forget`. */
+  /** Requests since the start or the last `forget`; of very many, the latest. */
   readonly requests: RecordedRequest[];
   readonly mails: Mail[];
   /** Requests in hand: now, and the most at once since the last `forget`; also for one path only. */
@@ -158,7 +158,9 @@ export async function startCalDavServer(options: CalDavServerOptions = {}): Prom
       return sendBare(response, request, status, { ...headers }, body);
     }
     if (fault?.how === '401') {
-      return unauthorized('Basic realm="sabre/dav"', 'Username or password was incorrect', request, response);
+      const refused = gate.admit(request.method, undefined);
+      if ('challenge' in refused)
+        return unauthorized(refused.challenge, 'Username or password was incorrect', request, response);
     }
     const call: Call = {
       method: request.method,
@@ -211,6 +213,7 @@ export async function startCalDavServer(options: CalDavServerOptions = {}): Prom
         status: null,
       };
       requests.push(request);
+      if (requests.length > maxRequests) requests.splice(0, maxRequests / 2);
       counters.now += 1;
       counters.max = Math.max(counters.max, counters.now);
       const here = (perPath.get(path) ?? 0) + 1;
@@ -291,6 +294,7 @@ export async function startCalDavServer(options: CalDavServerOptions = {}): Prom
   }
 }
 
+const maxRequests = 20_000;
 const databaseFailure = fail(500, 'PDOException', 'SQLSTATE[HY000]: General error: 13 database or disk is full');
 
 function trickle(response: ServerResponse, request: RecordedRequest): void {
