@@ -1,4 +1,4 @@
-import type { Entry, Moment, Override, Series } from './series.ts';
+import type { Entry, Moment, Series } from './series.ts';
 import { slotKey } from './slot-key.ts';
 import { durationOf } from './timeline.ts';
 import { momentSeconds, localSeconds } from './zones.ts';
@@ -33,40 +33,43 @@ export const defaultFilters: Filters = {
   hours: null,
 };
 
-/** `by` names the filter: `declined`, `title`, `hours`… */
-export type Verdict = { readonly shown: true } | { readonly shown: false; readonly by: string };
+/** `series` is what remains to show; `by` names the filter that hides all of it: `declined`, `title`, `hours`… */
+export type Verdict =
+  { readonly shown: true; readonly series: Series } | { readonly shown: false; readonly by: FilterName };
+
+export type FilterName =
+  'declined' | 'cancelled' | 'free' | 'tentative' | 'allDay' | 'sensitivity' | 'category' | 'title' | 'hours';
 
 /**
- * Whether a series is shown, by its main entry; a series whose main entry is hidden is still shown if one of its
- * overrides (or list entries) is not, say the one accepted date of a declined series.
+ * Whether and how a series is shown. Filters look at each entry by itself:
+ *
+ * - A hidden override becomes an exclusion: a declined date of an accepted series vanishes, and does not fall back to
+ *   the series' own time.
+ * - A series whose main entry is hidden still shows the overrides that are not, say the one accepted date of a declined
+ *   series; each then stands by itself (`list`).
+ *
+ * A series from which nothing is hidden is returned as it is.
  */
 export function verdictOf(series: Series, filters: Filters): Verdict {
+  const items = series.list ?? series.overrides;
+  const shown = items.filter(({ entry }) => filterOf(entry, filters) === null);
+  const by = series.list === null ? filterOf(series.main, filters) : null;
   if (series.list !== null) {
-    const verdicts = series.list.map(({ entry }) => filterOf(entry, filters));
-    const first = verdicts[0];
-    return verdicts.length === 0 || verdicts.includes(null) ? { shown: true } : { shown: false, by: first ?? 'list' };
+    const [first] = series.list;
+    const hiddenBy = shown.length === 0 && first !== undefined ? filterOf(first.entry, filters) : null;
+    if (hiddenBy !== null) return { shown: false, by: hiddenBy };
+    return { shown: true, series: shown.length === items.length ? series : { ...series, list: shown } };
   }
-  const by = filterOf(series.main, filters);
-  if (by === null || series.overrides.some(({ entry }) => filterOf(entry, filters) === null)) return { shown: true };
-  return { shown: false, by };
-}
-
-/**
- * The series without what the filters hide; null when `verdictOf` says that it is not shown. A hidden override becomes
- * an exclusion: a declined date of an accepted series vanishes, and does not fall back to the series' own time. When
- * only overrides are shown, each stands by itself (`list`).
- */
-export function applyFilters(series: Series, filters: Filters): Series | null {
-  if (!verdictOf(series, filters).shown) return null;
-  const isShown = ({ entry }: Override): boolean => filterOf(entry, filters) === null;
-  if (series.list !== null) return { ...series, list: series.list.filter(isShown) };
-  const shown = series.overrides.filter(isShown);
-  if (filterOf(series.main, filters) !== null) {
-    return { ...series, recurrence: null, excluded: [], overrides: [], list: shown };
+  if (by !== null) {
+    if (shown.length === 0) return { shown: false, by };
+    return { shown: true, series: { ...series, recurrence: null, excluded: [], overrides: [], list: shown } };
   }
-  if (shown.length === series.overrides.length) return series;
-  const hidden = series.overrides.filter((override) => !isShown(override)).map(({ slot }) => slot);
-  return { ...series, overrides: shown, excluded: sortedBySlot([...series.excluded, ...hidden]) };
+  if (shown.length === items.length) return { shown: true, series };
+  const hidden = items.filter((item) => !shown.includes(item)).map(({ slot }) => slot);
+  return {
+    shown: true,
+    series: { ...series, overrides: shown, excluded: sortedBySlot([...series.excluded, ...hidden]) },
+  };
 }
 
 function sortedBySlot(slots: readonly Moment[]): Moment[] {
@@ -75,7 +78,7 @@ function sortedBySlot(slots: readonly Moment[]): Moment[] {
 }
 
 /** Name of the first filter that hides the entry. */
-function filterOf(entry: Entry, filters: Filters): string | null {
+function filterOf(entry: Entry, filters: Filters): FilterName | null {
   if (filters.declined === 'hide' && entry.answer === 'declined') return 'declined';
   if (filters.cancelled === 'hide' && entry.status === 'cancelled') return 'cancelled';
   if (filters.free === 'hide' && entry.showAs === 'free') return 'free';

@@ -1,12 +1,11 @@
+import type { Filters } from '../calendar/filters.ts';
+import type { PrivateItems, Privacy } from '../calendar/privacy.ts';
 import type { Cloud } from '../shared/clouds.ts';
 
 /**
  * Tenants, targets and sources: one model behind three doors (YAML file, web pages, JSON API). Secrets are held as
  * plain text here only between a door and the secret box; rows hold ciphertext.
  */
-
-export type Privacy = 'full' | 'title' | 'busy';
-export type PrivateItems = 'full' | 'busy' | 'skip';
 
 export interface Tenant {
   readonly id: string;
@@ -43,21 +42,6 @@ export interface Target {
   readonly dedupe: 'target' | 'calendar' | 'off';
   readonly drift: 'repair' | 'keep';
   readonly calendars: readonly TargetCalendar[];
-}
-
-export interface Filters {
-  readonly declined: 'hide' | 'show';
-  readonly free: 'hide' | 'show';
-  readonly tentative: 'hide' | 'show';
-  readonly cancelled: 'hide' | 'show';
-  readonly allDay: 'hide' | 'show';
-  /** Titles that match any of these (case-insensitive regular expressions) are left out. */
-  readonly titles: readonly string[];
-  /** Events of any of these categories are left out. */
-  readonly categories: readonly string[];
-  readonly sensitivities: readonly ('normal' | 'personal' | 'private' | 'confidential')[];
-  /** Only what overlaps these local hours is shown: `{ zone: 'Europe/Berlin', from: '08:00', to: '18:00' }`. */
-  readonly hours: { readonly zone: string; readonly from: string; readonly to: string } | null;
 }
 
 export interface SourceSettings {
