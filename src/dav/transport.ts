@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Agent, type Dispatcher } from 'undici';
+import { Agent } from 'undici';
 import { type Answer, type Asked, isWrite, noAnswer } from './answers.ts';
 import { DavError } from './dav-error.ts';
 import { type Challenge, basicAuthorization, chooseChallenge, digestAuthorization, parseChallenges } from './digest.ts';
