@@ -59,18 +59,20 @@ export function yearOfSeconds(seconds: number): number {
   return civilOf(dayOfSeconds(seconds)).year;
 }
 
-const localPattern = /^(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d):(\d\d)(?:\.\d+)?)?Z?$/;
+const localPattern = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d+)?)?Z?$/;
 
 /** Seconds of `2026-07-01T09:00:00`, `2026-07-01` or the same with Z; null when it is not a time that exists. */
 export function tryParseLocal(text: string): number | null {
-  const match = localPattern.exec(text);
-  if (match === null) return null;
-  const [year, month, day] = [Number(match[1]), Number(match[2]), Number(match[3])];
-  const [hour, minute, second] = [Number(match[4] ?? 0), Number(match[5] ?? 0), Number(match[6] ?? 0)];
+  if (!localPattern.test(text)) return null;
+  // Slices, not groups: this runs for each moment of each event.
+  const [year, month, day] = [Number(text.slice(0, 4)), Number(text.slice(5, 7)), Number(text.slice(8, 10))];
   if (year < 1 || month < 1 || month > 12 || day < 1 || day > monthLength(year, month)) return null;
+  const midnight = daysOf(year, month, day) * daySeconds;
+  if (text.length < 19) return midnight;
+  const [hour, minute, second] = [Number(text.slice(11, 13)), Number(text.slice(14, 16)), Number(text.slice(17, 19))];
   // RFC 5545 section 3.3.12: a leap second (60) is read as 59 where clocks do not know it.
   if (hour > 23 || minute > 59 || second > 60) return null;
-  return daysOf(year, month, day) * daySeconds + hour * 3_600 + minute * 60 + Math.min(second, 59);
+  return midnight + hour * 3_600 + minute * 60 + Math.min(second, 59);
 }
 
 /** As `tryParseLocal`; throws the SyncError `calendar.moment_invalid`. */

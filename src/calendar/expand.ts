@@ -2,7 +2,7 @@ import { formatDay, formatLocal, dayOfSeconds, daySeconds } from './civil.ts';
 import { parseCalendar } from './parse.ts';
 import type { Entry, Instance, Moment, Override, Series } from './series.ts';
 import { slotKey } from './slot-key.ts';
-import { durationOf, instantOfWall, slotAt, timelineOf, wallOfInstant, walls } from './timeline.ts';
+import { durationOf, instantOfWall, timelineOf, wallOfInstant, walls } from './timeline.ts';
 import { momentSeconds, parseInstant } from './zones.ts';
 import type { Window } from '../shared/window.ts';
 
@@ -59,12 +59,10 @@ function addOccurrences(found: Timed[], series: Series, span: Span): void {
   const taken = new Set(series.excluded.map(slotKey));
   for (const { slot } of series.overrides) taken.add(slotKey(slot));
 
-  const add = (wall: number, slot: string): void => {
-    const at = instantOfWall(wall, start);
-    if (overlaps(at, at + duration, span)) found.push(timed(at, duration, slot, start, series.main));
-  };
   if (series.recurrence === null) {
-    add(timeline.startWall, series.slot === '*' ? slotAt(timeline.startWall, start) : series.slot);
+    const at = instantOfWall(timeline.startWall, start);
+    const slot = series.slot === '*' ? show(at, start) : series.slot;
+    if (overlaps(at, at + duration, span)) found.push(timed(at, duration, slot, start, series.main));
     return;
   }
   // A day to both sides: wall clocks and UTC are less than a day apart.
@@ -72,8 +70,11 @@ function addOccurrences(found: Timed[], series: Series, span: Span): void {
   const toWall = wallOfInstant(span.to, start) + daySeconds;
   for (const wall of walls(timeline, fromWall)) {
     if (wall > toWall || found.length >= maxInstances) break;
-    const slot = slotAt(wall, start);
-    if (!taken.has(slot)) add(wall, slot);
+    const at = instantOfWall(wall, start);
+    if (!overlaps(at, at + duration, span)) continue;
+    // An occurrence's slot is its own start.
+    const slot = show(at, start);
+    if (!taken.has(slot)) found.push(timed(at, duration, slot, start, series.main, slot));
   }
   const shown = new Set(found.map(({ instance }) => instance.slot));
   for (const extra of series.recurrence.extra) {
@@ -97,12 +98,12 @@ function overlaps(from: number, to: number, span: Span): boolean {
   return from < span.to && (to > span.from || (from === to && from >= span.from));
 }
 
-function timed(at: number, duration: number, slot: string, form: Moment, entry: Entry): Timed {
+function timed(at: number, duration: number, slot: string, form: Moment, entry: Entry, start = show(at, form)): Timed {
   return {
     at,
     instance: {
-      start: show(at, form),
-      end: show(at + duration, form),
+      start,
+      end: duration === 0 ? start : show(at + duration, form),
       isAllDay: form.kind === 'date',
       slot,
       entry,

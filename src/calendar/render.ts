@@ -134,10 +134,16 @@ function renderPart(series: Series, part: Part, options: RenderOptions): Rendere
   );
 }
 
+/**
+ * Years for which a zone is told beyond the window. What is written once may stand for years: a new zone definition
+ * alone is no reason to write.
+ */
+const horizonYears = 10;
+
 /** A zone's definition must reach as far as its series does within sight. */
 function noteHorizon(zones: ZoneYears, part: Part, window: Window): void {
   const last = part.timeline.lastWall;
-  const horizon = Number(window.to.slice(0, 4)) + 1;
+  const horizon = Number(window.to.slice(0, 4)) + horizonYears;
   const ends = last === null ? horizon : Math.min(horizon, Number(formatDay(dayOfSeconds(last)).slice(0, 4)) + 1);
   for (const zone of zones.keys()) noteYear(zones, zone, ends);
 }

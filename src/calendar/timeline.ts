@@ -1,10 +1,10 @@
 /** A recurring series on the time line: its occurrences as slots, before overrides and cancellations are looked at. */
-import { dayOfSeconds, daySeconds } from './civil.ts';
+import { dayOfSeconds, daySeconds, formatDay, formatLocal } from './civil.ts';
 import { occurrences } from './recurrence.ts';
 import type { Rule, Until } from './rule.ts';
 import { parseRule } from './rule.ts';
 import type { Entry, Moment, Series } from './series.ts';
-import { momentAt, slotKey, wallSeconds } from './slot-key.ts';
+import { wallSeconds } from './slot-key.ts';
 import { instantSeconds, localSeconds, momentSeconds } from './zones.ts';
 
 export interface Timeline {
@@ -55,8 +55,10 @@ export function wallOfInstant(at: number, start: Moment): number {
   return start.kind === 'zoned' ? localSeconds(at, start.zone) : at;
 }
 
+/** The key (`slotKey`) of the slot at a wall clock of the series. */
 export function slotAt(wall: number, start: Moment): string {
-  return slotKey(momentAt(wall, start));
+  if (start.kind === 'date') return formatDay(dayOfSeconds(wall));
+  return start.kind === 'floating' ? formatLocal(wall) : `${formatLocal(instantOfWall(wall, start))}Z`;
 }
 
 /**

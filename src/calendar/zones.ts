@@ -15,6 +15,8 @@ interface Zone {
   readonly name: string;
   readonly format: Intl.DateTimeFormat;
   readonly years: Map<number, readonly Span[]>;
+  /** The answer given last, with the seconds between which it holds: the next question mostly lies there too. */
+  recent: { readonly from: number; readonly to: number; readonly offset: number };
 }
 
 const zones = new Map<string, Zone | null>();
@@ -37,7 +39,7 @@ function openZone(name: string): Zone | null {
     const format = new Intl.DateTimeFormat('en-US', { timeZone: name, timeZoneName: 'longOffset' });
     const canonical = format.resolvedOptions().timeZone;
     if (canonical !== name) return findZone(canonical);
-    return { name, format, years: new Map() };
+    return { name, format, years: new Map(), recent: { from: 0, to: 0, offset: 0 } };
   } catch {
     return null;
   }
@@ -99,10 +101,15 @@ function bisect(zone: Zone, from: number, to: number, before: number): number {
 }
 
 function offsetIn(zone: Zone, at: number): number {
-  const spans = spansOf(zone, civilOf(dayOfSeconds(at)).year);
+  if (at >= zone.recent.from && at < zone.recent.to) return zone.recent.offset;
+  const { year } = civilOf(dayOfSeconds(at));
+  const spans = spansOf(zone, year);
   let index = spans.length - 1;
   while (index > 0 && (spans[index]?.startsAt ?? 0) > at) index -= 1;
-  return spans[index]?.offset ?? 0;
+  const { startsAt: from, offset } = spans[index] ?? { startsAt: at, offset: 0 };
+  const to = spans[index + 1]?.startsAt ?? daysOf(year + 1, 1, 1) * daySeconds;
+  zone.recent = { from, to, offset };
+  return offset;
 }
 
 /** Seconds that the zone is ahead of UTC at an instant (seconds since 1970). An unknown zone counts as UTC. */
