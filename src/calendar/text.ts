@@ -63,7 +63,7 @@ const plain = compile({
 export function textOfHtml(html: string): string {
   const safe = html.slice(0, MAX_HTML).toWellFormed();
   // The parser takes seconds for thousands of nested elements; their words without markup are good enough.
-  return tidy(depth(safe) > 300 ? safe.replace(/<[^<>]*>/g, ' ') : plain(safe));
+  return tidy(depth(safe) > 150 ? safe.replace(/<[^<>]*>/g, ' ') : plain(safe));
 }
 
 /** How deep elements nest that need an end tag. */

@@ -1,4 +1,5 @@
 import { WINDOWS_TO_IANA_MAP } from 'windows-iana';
+import { canonicalZone } from './zones.ts';
 
 /** What a zone name of Outlook means: an IANA zone, plain UTC, or nothing that we know. */
 export type ZoneOf =
@@ -199,30 +200,12 @@ export function zoneOf(name: string | null | undefined): ZoneOf {
   const found =
     ianaOfWindows.get(fold(bare)) ??
     ianaOfWindows.get(fold(windowsOfPlaces.get(fold(places)) ?? '')) ??
-    spelling(bare) ??
-    spelling(bare.replace(/\s*\([^)]*\)$/, ''));
-  const zone = found === null ? null : spelling(found);
+    bare.replace(/\s*\([^)]*\)$/, '');
+  const zone = canonicalZone(found);
   if (zone === null) return { kind: 'unknown', name: asked };
   return zone === 'UTC' ? { kind: 'utc' } : { kind: 'zone', zone };
 }
 
 function fold(name: string): string {
   return name.toLowerCase().replace(/\s+/g, ' ').trim();
-}
-
-/** Names that Intl knows; a formatter costs some 50 µs, and the same few zones are asked for thousands of times. */
-const spellings = new Map<string, string>();
-
-/** The name of an IANA zone as Intl spells it, null when it is none. Bare offsets are no zones. */
-function spelling(name: string): string | null {
-  const known = spellings.get(name);
-  if (known !== undefined) return known;
-  if (!/^[a-z]/i.test(name) || name.length > 64) return null;
-  try {
-    const zone = new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone;
-    if (spellings.size < 1_000) spellings.set(name, zone);
-    return zone;
-  } catch {
-    return null;
-  }
 }

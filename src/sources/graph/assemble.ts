@@ -1,0 +1,67 @@
+import type { Claim, Stale } from '../source.ts';
+import type { Owner } from './people.ts';
+import { singleSeries } from './to-series.ts';
+import { readEvent, type WireEvent } from './wire.ts';
+
+export interface Assembled {
+  readonly claims: readonly Claim[];
+  readonly stale: readonly Stale[];
+}
+
+/** Members of a series without its master on the same page: above this many they are no stray invitations. */
+const MAX_STRAYS = 5;
+
+/**
+ * What a page of calendarView/delta says. Singles are told whole; of a series any member only says that something about
+ * it changed, so that it is rebuilt from its master. A removal may only mean that the event left the view: it is asked
+ * again by its id. An id that comes twice counts as it came last. Items without id say nothing.
+ *
+ * Members whose master is not on the page are asked for by their own id as well when they are few: a person can be
+ * invited to one date of a series that this calendar does not have.
+ */
+export function assemble(items: readonly unknown[], owner: Owner): Assembled {
+  const claims = new Map<string, Claim>();
+  const stale = new Map<string, Stale>();
+  const members = new Map<string, Set<string>>();
+  const masters = new Set<string>();
+  const mark = (key: string, why: Stale['why']): void => {
+    claims.delete(key);
+    stale.delete(key);
+    stale.set(key, { key, why });
+  };
+
+  for (const item of items) {
+    const event = readEvent(item);
+    const { id, seriesMasterId } = event;
+    if (id === null) continue;
+    for (const siblings of members.values()) siblings.delete(id);
+    if (event.isRemoved) mark(id, 'removed');
+    else if (event.type === 'seriesMaster' || event.recurrence !== null) {
+      masters.add(id);
+      mark(id, 'member');
+    } else if (seriesMasterId !== null) {
+      claims.delete(id);
+      stale.delete(id);
+      mark(seriesMasterId, 'member');
+      members.set(seriesMasterId, (members.get(seriesMasterId) ?? new Set()).add(id));
+    } else if (event.type === 'occurrence' || event.type === 'exception' || isThin(event)) mark(id, 'thin');
+    else {
+      const mapped = singleSeries(event, owner);
+      if (mapped.kind === 'unmappable') mark(id, 'unreadable');
+      else {
+        stale.delete(id);
+        claims.delete(id);
+        claims.set(id, { key: id, version: event.version, series: mapped.series, check: null });
+      }
+    }
+  }
+  for (const [master, ids] of members) {
+    if (!masters.has(master) && ids.size <= MAX_STRAYS) for (const id of ids) mark(id, 'member');
+  }
+  return { claims: [...claims.values()], stale: [...stale.values()] };
+}
+
+/** Rows that carry times only, or not even these, as some answers do. An event without title has an empty one. */
+function isThin(event: WireEvent): boolean {
+  return event.start === null || (event.subject === null && event.body === null && event.showAs === null);
+}

@@ -1,0 +1,214 @@
+import { Client, ResponseType, type Context, type Middleware } from '@microsoft/microsoft-graph-client';
+import { systemClock, type Clock } from '../../shared/clock.ts';
+import { SyncError } from '../../shared/errors.ts';
+import { classify, networkFault, readFailure } from './errors.ts';
+import { limiter } from './limiter.ts';
+import { tokens, type TokenOptions } from './tokens.ts';
+
+export interface GraphClientOptions extends Pick<TokenOptions, 'cloud' | 'directory' | 'client' | 'credential'> {
+  /** Carries every request, those to the login host too. */
+  readonly fetch: typeof fetch;
+  /** Ours, for the User-Agent. */
+  readonly version: string;
+  readonly clock?: Clock;
+  /** Longest wait for one answer. */
+  readonly timeoutMs?: number;
+}
+
+export interface GraphRequest {
+  /** Requests of one mailbox share the limit of three at a time. */
+  readonly mailbox: string;
+  /** A path below the version (`/users/…`), or a link that Graph gave, followed as it is. */
+  readonly to: { readonly path: string; readonly query?: Readonly<Record<string, string>> } | { readonly link: string };
+  /** Whether the answer comes in pages. */
+  readonly isPaged?: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Read-only access to Graph with the app's own permissions, for one tenant. */
+export interface GraphClient {
+  /** The answer's JSON. Throws SyncError, see `classify`. */
+  get(request: GraphRequest): Promise<unknown>;
+  /** Gets a token, which proves the credential but no permission. Throws SyncError. */
+  signIn(): Promise<void>;
+  /** Refuses a link that leads elsewhere: our token must not go there. Throws `graph.foreign_link`. */
+  checkLink(link: string): void;
+  /** How little detail this cloud can give of a series, found out by asking: see `rebuild`. */
+  readonly learned: { detail: number };
+}
+
+/** Graph throttles an app at four at once per mailbox; one stays free for others that use the app. */
+const PER_MAILBOX = 3;
+const PAGE_SIZE = 100;
+const SMALLEST_PAGE = 10;
+const TIMEOUT_MS = 60_000;
+
+/** What the SDK's chain carries along for one request: it would re-parse links and hide causes. */
+class Attempt {
+  link: string | null = null;
+  failure: SyncError | null = null;
+}
+
+/**
+ * One client per tenant. Prefer headers go with every request, for they are not part of links; the page size shrinks
+ * while Graph is overloaded. Errors never retry in here: the queue waits.
+ */
+export function graphClient(options: GraphClientOptions): GraphClient {
+  const { cloud, version } = options;
+  const clock = options.clock ?? systemClock;
+  const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+  const { origin, host } = new URL(cloud.graph);
+  const keys = tokens({ ...options, clock, timeoutMs });
+  const limit = limiter(PER_MAILBOX);
+  const pageSizes = new Map<string, number>();
+
+  const checkLink = (link: string): void => {
+    if (URL.canParse(link) && new URL(link).origin === origin) return;
+    throw new SyncError(`Graph gave a link that does not lead to ${host}; it was not followed.`, {
+      code: 'graph.foreign_link',
+      recovery: {
+        kind: 'operator',
+        remedy:
+          'Check the cloud of the tenant and whether a proxy rewrites answers of Graph; then order a full reading.',
+      },
+    });
+  };
+  const sdk = Client.initWithMiddleware({
+    baseUrl: `${origin}/`,
+    defaultVersion: 'v1.0',
+    middleware: chain(
+      withToken(keys, checkLink),
+      send((url, init) => options.fetch(url, init), host),
+    ),
+  });
+
+  const ask = async ({ mailbox, to, isPaged, signal }: GraphRequest): Promise<unknown> => {
+    signal.throwIfAborted();
+    const attempt = new Attempt();
+    const pageSize = pageSizes.get(mailbox) ?? PAGE_SIZE;
+    if ('link' in to) attempt.link = to.link;
+    const request = sdk
+      .api('link' in to ? to.link : to.path)
+      .headers({ Prefer: prefer(isPaged ? pageSize : null), 'User-Agent': `calendar-sync/${version}` })
+      .options({ signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) })
+      .middlewareOptions([attempt])
+      .responseType(ResponseType.RAW);
+    if ('path' in to) request.query(encoded(to.query ?? {}));
+
+    let answer: Response;
+    let body: string;
+    try {
+      answer = (await request.get()) as Response;
+    } catch (thrown) {
+      throw attempt.failure ?? networkFault(thrown, host);
+    }
+    try {
+      body = await answer.text();
+    } catch (thrown) {
+      throw networkFault(thrown, host);
+    }
+    if (answer.ok) {
+      if (isPaged) pageSizes.set(mailbox, Math.min(PAGE_SIZE, pageSize + SMALLEST_PAGE));
+      return parse(body, host);
+    }
+    const failure = classify(readFailure(answer.status, body, answer.headers), clock.now());
+    if (isPaged && failure.code === 'graph.overloaded') {
+      pageSizes.set(mailbox, Math.max(SMALLEST_PAGE, Math.floor(pageSize / 2)));
+    }
+    throw failure;
+  };
+  return {
+    learned: { detail: 0 },
+    checkLink,
+    async signIn() {
+      await keys.get();
+    },
+    async get(request) {
+      if ('link' in request.to) checkLink(request.to.link);
+      try {
+        return await limit(request.mailbox.toLowerCase(), () => ask(request));
+      } catch (thrown) {
+        if (!request.signal.aborted) throw thrown;
+        throw new SyncError('The reading was stopped before Graph answered.', {
+          code: 'graph.aborted',
+          recovery: { kind: 'retry' },
+          cause: thrown,
+        });
+      }
+    },
+  };
+}
+
+/**
+ * UTC because local times without offset are ambiguous in autumn; html so that links and paragraphs survive; immutable
+ * ids survive a move between calendars.
+ */
+function prefer(pageSize: number | null): string {
+  const wishes = ['IdType="ImmutableId"', 'outlook.timezone="UTC"', 'outlook.body-content-type="html"'];
+  return [...wishes, ...(pageSize === null ? [] : [`odata.maxpagesize=${pageSize}`])].join(', ');
+}
+
+/** The SDK joins values as they are. */
+function encoded(query: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(query).map(([name, value]) => [name, encodeURIComponent(value)]));
+}
+
+function parse(body: string, host: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    // The parser's own error quotes the text.
+    throw new SyncError(`The answer of ${host} is cut off or no JSON.`, {
+      code: 'graph.unreadable_answer',
+      recovery: { kind: 'retry' },
+    });
+  }
+}
+
+type Handler = (context: Context, next: () => Promise<void>) => Promise<void>;
+
+/** Handlers in the SDK's form, each calling the next. */
+function chain(first: Handler, last: Handler): Middleware {
+  const end: Middleware = { execute: (context) => last(context, () => Promise.resolve()) };
+  return { execute: (context) => first(context, () => end.execute(context)) };
+}
+
+/** Puts the token on; refused, gets one fresh token and tries once more. The last look at where the token goes. */
+function withToken(keys: ReturnType<typeof tokens>, checkLink: (link: string) => void): Handler {
+  return async (context, next) => {
+    const attempt = attemptOf(context);
+    try {
+      checkLink(urlOf(context));
+      let token = await keys.get();
+      for (const isLast of [false, true]) {
+        const headers = context.options?.headers as Record<string, string> | undefined;
+        context.options = { ...context.options, headers: { ...headers, Authorization: `Bearer ${token}` } };
+        await next();
+        if (context.response?.status !== 401 || isLast) return;
+        await context.response.body?.cancel();
+        token = await keys.replace(token);
+      }
+    } catch (thrown) {
+      if (attempt !== undefined && thrown instanceof SyncError) attempt.failure = thrown;
+      throw thrown;
+    }
+  };
+}
+
+function send(fetch: (url: string, init: RequestInit) => Promise<Response>, host: string): Handler {
+  return async (context) => {
+    try {
+      context.response = await fetch(urlOf(context), { ...context.options, redirect: 'manual' });
+    } catch (thrown) {
+      throw networkFault(thrown, host);
+    }
+  };
+}
+
+function attemptOf(context: Context): Attempt | undefined {
+  return context.middlewareControl?.getMiddlewareOptions(Attempt) as Attempt | undefined;
+}
+
+function urlOf(context: Context): string {
+  return attemptOf(context)?.link ?? String(context.request);
+}

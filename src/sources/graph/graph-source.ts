@@ -1,0 +1,148 @@
+import { SyncError } from '../../shared/errors.ts';
+import type { Window } from '../../shared/window.ts';
+import type { Page, Source } from '../source.ts';
+import { assemble } from './assemble.ts';
+import {
+  calendarPath,
+  isOwn,
+  notACollection,
+  openSession,
+  ownerOf,
+  resolveCalendar,
+  type Session,
+} from './calendars.ts';
+import type { GraphClient } from './client.ts';
+import type { Owner } from './people.ts';
+import { rebuildSeries } from './rebuild.ts';
+import { readCollection, readEvent, type WireCalendar } from './wire.ts';
+
+export interface GraphSourceOptions {
+  readonly client: GraphClient;
+  /** Address or id of the user whose calendar it is. */
+  readonly mailbox: string;
+  /** `default`, a calendar's id or its name. */
+  readonly calendar: string;
+}
+
+/** What a real look at the calendar tells the operator. */
+export interface CalendarFacts {
+  readonly id: string;
+  readonly name: string;
+  readonly owner: string | null;
+  /** False: a local copy of somebody else's calendar, better read at its owner. */
+  readonly isOwn: boolean;
+  readonly isDefault: boolean;
+  readonly color: string | null;
+}
+
+export interface GraphCalendarSource extends Source {
+  /** Signs in and reads the calendar: the token alone proves no permission. Throws SyncError. */
+  probeCalendar(signal: AbortSignal): Promise<CalendarFacts>;
+}
+
+/**
+ * One calendar of Microsoft 365 by `calendarView/delta`. The cursor is Graph's own next or delta link, which freezes the
+ * window in it; a cold start is a full reading over the window.
+ */
+export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOptions): GraphCalendarSource {
+  let known: WireCalendar | null = null;
+  const calendarOf = async (session: Session): Promise<WireCalendar> =>
+    (known ??= await resolveCalendar(session, wanted));
+
+  /** Runs against the calendar; not found under its known id, it is looked up once more (ids do change). */
+  const withCalendar = async <T>(session: Session, task: (calendar: WireCalendar) => Promise<T>): Promise<T> => {
+    const wasKnown = known !== null;
+    const calendar = await calendarOf(session);
+    try {
+      return await task(calendar);
+    } catch (thrown) {
+      if (!isNotFound(thrown)) throw thrown;
+      known = null;
+      if (!wasKnown || (await calendarOf(session)).id === calendar.id) throw calendarGone(mailbox, thrown);
+      return task(await calendarOf(session));
+    }
+  };
+
+  const start = (session: Session, window: Window): Promise<unknown> =>
+    withCalendar(session, (calendar) =>
+      session.getPage(`${calendarPath(calendar)}/calendarView/delta`, {
+        startDateTime: window.from,
+        endDateTime: window.to,
+      }),
+    );
+
+  const resume = async (session: Session, cursor: string): Promise<unknown> => {
+    try {
+      return await session.follow(cursor);
+    } catch (thrown) {
+      if (!isNotFound(thrown)) throw thrown;
+      // The link names a calendar that is not there any more. Under another id: read it anew.
+      known = null;
+      await calendarOf(session);
+      throw new SyncError('The calendar is known to Graph under another id now.', {
+        code: 'graph.calendar_moved',
+        recovery: { kind: 'reread' },
+        cause: thrown,
+      });
+    }
+  };
+
+  /** Of interest only where somebody was invited; a page without costs no look-up. */
+  const ownerFor = async (session: Session, items: readonly unknown[]): Promise<Owner> => {
+    if (known === null && !items.some(namesPeople)) return { addresses: [], name: null };
+    return ownerOf(await calendarOf(session), mailbox);
+  };
+
+  return {
+    async readPage(cursor, window, signal): Promise<Page> {
+      const session = openSession(client, mailbox, signal);
+      const answer = readCollection(cursor === null ? await start(session, window) : await resume(session, cursor));
+      const next = answer?.nextLink ?? answer?.deltaLink ?? null;
+      if (answer === null || next === null) throw notACollection();
+      client.checkLink(next);
+      const { claims, stale } = assemble(answer.items, await ownerFor(session, answer.items));
+      return { claims, stale, cursor: next, isLast: answer.nextLink === null, requests: session.requests() };
+    },
+
+    async rebuild(key, window, signal) {
+      const session = openSession(client, mailbox, signal);
+      return withCalendar(session, (calendar) =>
+        rebuildSeries(key, {
+          session,
+          calendar,
+          owner: ownerOf(calendar, mailbox),
+          window,
+          learned: client.learned,
+        }),
+      );
+    },
+
+    async probeCalendar(signal) {
+      await client.signIn();
+      const calendar = await resolveCalendar(openSession(client, mailbox, signal), wanted);
+      const { id, name, owner, isDefault, color } = calendar;
+      return { id, name, owner: owner.address, isOwn: isOwn(calendar, mailbox), isDefault, color };
+    },
+  };
+}
+
+function isNotFound(thrown: unknown): boolean {
+  return thrown instanceof SyncError && thrown.code === 'graph.item_not_found';
+}
+
+function calendarGone(mailbox: string, cause: unknown): SyncError {
+  return new SyncError(`The calendar of ${mailbox} is not there any more; what is shown stays as it is.`, {
+    code: 'graph.calendar_not_found',
+    recovery: {
+      kind: 'operator',
+      remedy: 'Set `calendar` of the source to one that `calendar-sync probe` lists, or remove the source.',
+    },
+    field: 'calendar',
+    cause,
+  });
+}
+
+function namesPeople(item: unknown): boolean {
+  const { attendees, isOrganizer } = readEvent(item);
+  return isOrganizer === false || (attendees ?? []).length > 0;
+}
