@@ -1,114 +1,75 @@
+import {
+  ConfidentialClientApplication,
+  type Configuration,
+  type INetworkModule,
+  type NetworkRequestOptions,
+} from '@azure/msal-node';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { ConfidentialClientApplication, type INetworkModule, type NetworkRequestOptions } from '@azure/msal-node';
+import { Client } from '@microsoft/microsoft-graph-client';
 
-import { startGraphSimulator, type GraphSimulator, type SimulatorOptions } from '../support/graph/simulator.ts';
+import { contoso as startContoso, tuesdays } from '../support/graph/contoso.ts';
+import { mapOrigins } from '../support/graph/origins.ts';
+import type { OutlookCalendar } from '../support/graph/outlook.ts';
 import { directoryOf } from '../support/graph/people.ts';
+import { RawClient, type RawEvent } from '../support/graph/raw-client.ts';
+import { selfSigned } from '../support/graph/self-signed.ts';
+import type { GraphSimulator, SimulatorOptions } from '../support/graph/simulator.ts';
+import type { Switches } from '../support/graph/switches.ts';
 
-interface Event {
-  id: string;
-  type?: string;
-  subject?: string;
-  seriesMasterId?: string | null;
-  '@removed'?: { reason: string };
-  [name: string]: unknown;
-}
-interface Page {
-  value: Event[];
-  '@odata.nextLink'?: string;
-  '@odata.deltaLink'?: string;
-}
-
-const window2026 = { from: '2026-01-01T00:00:00Z', to: '2027-01-01T00:00:00Z' };
-const clock = (): Date => new Date('2026-05-01T12:00:00Z');
 const running: GraphSimulator[] = [];
-
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((simulator) => simulator.close()));
-});
+afterEach(() => Promise.all(running.splice(0).map((simulator) => simulator.close())));
 
 async function contoso(options: SimulatorOptions = {}) {
-  const simulator = await startGraphSimulator({ now: clock, ...options });
-  running.push(simulator);
-  const tenant = simulator.addTenant({
-    directory: directoryOf('contoso.example'),
-    domain: 'contoso.example',
-    client: 'app-1',
-    secret: 'right',
-  });
-  const ann = tenant.addMailbox({ upn: 'ann@contoso.example', name: 'Ann', zone: 'W. Europe Standard Time' });
-  return { simulator, tenant, ann, calendar: ann.calendar() };
+  const world = await startContoso(options);
+  running.push(world.simulator);
+  return world;
 }
 
-function msalOver(simulator: GraphSimulator, options: { secret?: string; tenant?: string; login?: string } = {}) {
-  const {
-    secret = 'right',
-    tenant = directoryOf('contoso.example'),
-    login = 'https://login.microsoftonline.com',
-  } = options;
-  const networkClient: INetworkModule = {
-    async sendGetRequestAsync<T>(url: string, request?: NetworkRequestOptions) {
-      const response = await simulator.fetch(url, { headers: request?.headers ?? {} });
-      return {
-        status: response.status,
-        headers: Object.fromEntries(response.headers),
-        body: (await response.json()) as T,
-      };
-    },
-    async sendPostRequestAsync<T>(url: string, request?: NetworkRequestOptions) {
-      const init = { method: 'POST', headers: request?.headers ?? {}, body: request?.body ?? '' };
-      const response = await simulator.fetch(url, init);
-      return {
-        status: response.status,
-        headers: Object.fromEntries(response.headers),
-        body: (await response.json()) as T,
-      };
-    },
+const year = 'startDateTime=2026-01-01T00:00:00Z&endDateTime=2027-01-01T00:00:00Z';
+const delta = `/users/ann@contoso.example/calendarView/delta?${year}`;
+const brief = ({ type, '@removed': removed, subject, start }: RawEvent): string =>
+  removed ? 'removed' : `${type ?? ''} ${subject ?? (start as { dateTime: string }).dateTime.slice(5, 10)}`;
+
+/** MSAL as it is, over the simulator's fetch. */
+function msal(simulator: GraphSimulator, auth: Partial<Configuration['auth']>) {
+  const send = (method: string) => async (url: string, request?: NetworkRequestOptions) => {
+    const body = request?.body === undefined ? {} : { body: request.body };
+    const response = await simulator.fetch(url, { method, headers: request?.headers ?? {}, ...body });
+    return {
+      status: response.status,
+      headers: Object.fromEntries(response.headers),
+      body: (await response.json()) as never,
+    };
   };
+  const networkClient: INetworkModule = { sendGetRequestAsync: send('GET'), sendPostRequestAsync: send('POST') };
+  const authority = `https://login.microsoftonline.com/${directoryOf('contoso.example')}`;
   return new ConfidentialClientApplication({
-    auth: { clientId: 'app-1', clientSecret: secret, authority: `${login}/${tenant}` },
+    auth: { clientId: 'app-1', authority, ...auth },
     system: { networkClient },
   });
 }
-
-async function tokenOf(simulator: GraphSimulator, graph = 'https://graph.microsoft.com'): Promise<string> {
-  const result = await msalOver(simulator).acquireTokenByClientCredential({ scopes: [`${graph}/.default`] });
-  return result?.accessToken ?? '';
-}
-
-async function get(simulator: GraphSimulator, path: string, headers: Record<string, string> = {}) {
-  const url = path.startsWith('https:') ? path : `https://graph.microsoft.com/v1.0${path}`;
-  const authorization = `Bearer ${await tokenOf(simulator)}`;
-  const response = await simulator.fetch(url, {
-    headers: { authorization, prefer: 'IdType="ImmutableId"', ...headers },
-  });
-  return { status: response.status, headers: response.headers, json: (await response.json()) as Page & Event };
-}
-
-/** Follows a round to its end. */
-async function round(simulator: GraphSimulator, start: string, headers: Record<string, string> = {}) {
-  const pages: Page[] = [];
-  let link: string | undefined = start;
-  while (link !== undefined) {
-    const { status, json }: { status: number; json: Page } = await get(simulator, link, headers);
-    if (status !== 200) throw new Error(`status ${status}`);
-    pages.push(json);
-    link = json['@odata.nextLink'];
-  }
-  return { pages, items: pages.flatMap(({ value }) => value), deltaLink: pages.at(-1)?.['@odata.deltaLink'] ?? '' };
-}
-
-const firstRound =
-  '/users/ann@contoso.example/calendarView/delta?startDateTime=2026-01-01T00:00:00Z&endDateTime=2027-01-01T00:00:00Z';
+const graphScope = { scopes: ['https://graph.microsoft.com/.default'] };
 
 describe('the simulated login', () => {
-  it('gives unmodified MSAL a token that opens the calendar', async () => {
+  it('gives unmodified MSAL a token with which the unmodified Graph client reads a calendar', async () => {
     const { simulator, calendar } = await contoso();
     calendar.createEvent({ subject: 'Stand-up', start: '2026-05-04T09:00', end: '2026-05-04T09:15' });
+    const result = await msal(simulator, { clientSecret: 'right' }).acquireTokenByClientCredential(graphScope);
+    const client = Client.initWithMiddleware({
+      middleware: {
+        execute: async (context) => {
+          const headers = { authorization: `Bearer ${result?.accessToken ?? ''}` };
+          context.response = await simulator.fetch(String(context.request), {
+            ...context.options,
+            headers,
+          });
+        },
+      },
+    });
 
-    const { status, json } = await get(simulator, '/users/ann@contoso.example/calendar/events');
+    const answer = (await client.api('/users/ann@contoso.example/calendar/events').get()) as { value: RawEvent[] };
 
-    expect(status).toBe(200);
-    expect(json.value).toMatchObject([
+    expect(answer.value).toMatchObject([
       {
         subject: 'Stand-up',
         type: 'singleInstance',
@@ -116,56 +77,303 @@ describe('the simulated login', () => {
       },
     ]);
   });
-});
 
-describe('calendarView/delta', () => {
-  it('sends singles, masters and stubs over pages, then a delta link that tells only changes', async () => {
-    const { simulator, calendar } = await contoso();
-    const lunch = calendar.createEvent({ subject: 'Lunch', start: '2026-05-04T12:00' });
-    for (let day = 10; day < 20; day += 1) calendar.createEvent({ subject: `Day ${day}`, start: `2026-05-${day}` });
-    calendar.createSeries({
-      subject: 'Review',
-      pattern: { type: 'weekly', daysOfWeek: ['tuesday'] },
-      range: { type: 'numbered', startDate: '2026-05-05', numberOfOccurrences: 3 },
-      start: '09:00',
+  it('accepts the assertion of the registered certificate only', async () => {
+    const { simulator, tenant } = await contoso({ now: () => new Date() });
+    const [registered, other] = [selfSigned(), selfSigned()];
+    tenant.configure({ certificate: registered.certificate });
+    const withKey = ({ thumbprintSha256, privateKey }: typeof registered) =>
+      msal(simulator, { clientCertificate: { thumbprintSha256, privateKey } }).acquireTokenByClientCredential(
+        graphScope,
+      );
+
+    await expect(withKey(registered)).resolves.toHaveProperty('accessToken');
+    await expect(withKey(other)).rejects.toThrow('700027');
+    await expect(withKey({ ...other, thumbprintSha256: registered.thumbprintSha256 })).rejects.toThrow('700027');
+  });
+
+  it.each<[number, string, { form?: Record<string, string>; login?: string; tenant?: string; configure?: object }]>([
+    [7000215, 'a wrong secret', { form: { client_secret: 'wrong' } }],
+    [7000222, 'an expired secret', { configure: { secretExpiresAt: '2026-04-30T00:00:00Z' } }],
+    [700016, 'an unknown app', { form: { client_id: 'app-2' } }],
+    [7000112, 'a disabled app', { configure: { isAppDisabled: true } }],
+    [90002, 'an unknown tenant', { tenant: 'nobody.example' }],
+    [900382, "another cloud's login host", { login: 'https://login.microsoftonline.us' }],
+    [500011, "another cloud's Graph host", { form: { scope: 'https://graph.microsoft.us/.default' } }],
+    [1002012, 'a scope that is not .default', { form: { scope: 'https://graph.microsoft.com/Calendars.Read' } }],
+  ])('answers AADSTS%i to %s', async (code, _, { form, login, tenant: directory, configure = {} }) => {
+    const { tenant, client } = await contoso();
+    tenant.configure(configure);
+    expect(await client.askToken(form, login, directory)).toMatchObject({ error_codes: [code] });
+  });
+
+  it('issues a token though nothing is granted, and then the calendar refuses', async () => {
+    const { tenant, client } = await contoso();
+    tenant.configure({ consent: false });
+    const { status, json } = await client.get('/users/ann@contoso.example/calendar');
+    expect([status, json.error?.code]).toEqual([403, 'ErrorAccessDenied']);
+    tenant.configure({ allowedMailboxes: ['ann@contoso.example'] });
+    expect((await client.get('/users/ann@contoso.example/calendar')).status).toBe(200);
+  });
+
+  it('lets a policy shut out other mailboxes, and knows guests and unknown people', async () => {
+    const { tenant, client } = await contoso();
+    tenant.addMailbox({ upn: 'bo@contoso.example' });
+    tenant.addMailbox({ upn: 'guest@contoso.example', kind: 'guest' });
+    tenant.configure({ allowedMailboxes: ['ann@contoso.example', 'guest@contoso.example'] });
+    const code = async (upn: string) => (await client.get(`/users/${upn}/calendars`)).json.error?.code;
+    expect(await code('bo@contoso.example')).toBe('ErrorAccessDenied');
+    expect(await code('guest@contoso.example')).toBe('MailboxNotEnabledForRESTAPI');
+    expect(await code('nobody@contoso.example')).toBe('Request_ResourceNotFound');
+  });
+
+  it('refuses expired tokens and those of another cloud', async () => {
+    let now = new Date('2026-05-01T12:00:00Z');
+    const { client, simulator, tenant } = await contoso({ now: () => now });
+    expect((await client.get('/users/ann@contoso.example/calendar')).status).toBe(200);
+    now = new Date('2026-05-01T14:00:00Z');
+    expect((await client.get('/users/ann@contoso.example/calendar')).json.error?.code).toBe(
+      'InvalidAuthenticationToken',
+    );
+    const fresh = new RawClient(simulator, tenant.state);
+    await fresh.signIn('https://login.microsoftonline.com');
+    expect(
+      (await fresh.get('https://graph.microsoft.us/v1.0/users/ann@contoso.example/calendar')).json.error?.message,
+    ).toContain('audience');
+  });
+
+  it('says admin_consent=True even when the v2 consent was refused', async () => {
+    const { simulator, tenant } = await contoso();
+    tenant.configure({ consent: false });
+    const ask = async (more: string) => {
+      const query = `client_id=app-1&redirect_uri=https%3A%2F%2Fsync.example%2Fback&state=s1&scope=x${more}`;
+      const url = `https://login.microsoftonline.com/contoso.example/v2.0/adminconsent?${query}`;
+      const response = await simulator.fetch(url, { redirect: 'manual' });
+      return Object.fromEntries(new URL(response.headers.get('location') ?? '').searchParams);
+    };
+    expect(await ask('&prompt=refuse')).toMatchObject({
+      error: 'consent_required',
+      admin_consent: 'True',
+      state: 's1',
     });
+    expect(tenant.state.consent).toBe(false);
+    expect(await ask('')).toMatchObject({ tenant: directoryOf('contoso.example'), admin_consent: 'True' });
+    expect(tenant.state.consent).toBe(true);
+  });
 
-    const first = await round(simulator, firstRound, { prefer: 'odata.maxpagesize=5, IdType="ImmutableId"' });
-    calendar.updateEvent(lunch, { subject: 'Long lunch' });
-    const second = await round(simulator, first.deltaLink);
-
-    expect(first.pages.map(({ value }) => value.length)).toEqual([5, 5, 5]);
-    expect(first.items.filter(({ type }) => type === 'occurrence')[0]).not.toHaveProperty('subject');
-    expect(second.items).toMatchObject([{ id: lunch.key, subject: 'Long lunch' }]);
+  it('lets another process build the same fetch, and nothing out', async () => {
+    const { simulator } = await contoso();
+    const elsewhere = mapOrigins(JSON.parse(JSON.stringify(simulator.originMap)) as Record<string, string>);
+    const url = 'https://login.microsoftonline.us/organizations/v2.0/.well-known/openid-configuration';
+    expect(await (await elsewhere(url)).json()).toMatchObject({
+      token_endpoint: expect.stringContaining('https://login.microsoftonline.us/'),
+    });
+    await expect(elsewhere('https://elsewhere.example/')).rejects.toThrow('fetch failed');
   });
 });
 
-describe('a series', () => {
-  it('shows its master with exceptions, cancellations and instances', async () => {
-    const { simulator, calendar } = await contoso();
-    const series = calendar.createSeries({
-      subject: 'Review',
-      pattern: { type: 'weekly', daysOfWeek: ['tuesday'] },
-      range: { type: 'endDate', startDate: '2026-05-05', endDate: '2026-05-26' },
-      start: '09:00',
-    });
-    calendar.updateOccurrence(series, '2026-05-12', { subject: 'Review, late', start: '2026-05-12T15:00' });
-    calendar.cancelOccurrence(series, '2026-05-19');
+describe('calendarView/delta', () => {
+  it('sends singles, masters and stubs over pages, then only what changed', async () => {
+    const { calendar, client } = await contoso();
+    const lunch = calendar.createEvent({ subject: 'Lunch', start: '2026-05-04T12:00' });
+    for (let day = 10; day < 20; day += 1) calendar.createEvent({ subject: `Day ${day}`, start: `2026-05-${day}` });
+    tuesdays(calendar);
 
-    const path = `/users/ann@contoso.example/calendars/${calendar.id}/events/${series.key}`;
-    const master = await get(simulator, `${path}?$select=subject,cancelledOccurrences&$expand=exceptionOccurrences`);
-    const instances = await get(simulator, `${path}/instances?startDateTime=2026-01-01&endDateTime=2027-01-01`);
+    const first = await client.round(delta, 'odata.maxpagesize=4, IdType="ImmutableId"');
+    calendar.updateEvent(lunch, { subject: 'Long lunch' });
+    const second = await client.round(first.deltaLink);
+    const third = await client.round(second.deltaLink);
 
-    expect(master.json).toMatchObject({
-      subject: 'Review',
-      cancelledOccurrences: [`OID.${series.key}.2026-05-19`],
-      exceptionOccurrences: [{ subject: 'Review, late', originalStart: '2026-05-12T07:00:00Z' }],
-    });
-    expect(instances.json.value.map(({ type }) => type)).toEqual(['occurrence', 'exception', 'occurrence']);
-    expect(simulator.expected(calendar, window2026).map(({ start }) => start)).toEqual([
-      '2026-05-05T07:00:00Z',
-      '2026-05-12T13:00:00Z',
-      '2026-05-26T07:00:00Z',
+    // The series stays whole, so the last page is longer than asked for.
+    expect(first.pages.map(({ value }) => value.length)).toEqual([4, 4, 8]);
+    const stub = first.items.find(({ type }) => type === 'occurrence');
+    expect(Object.keys(stub ?? {}).sort()).toEqual([
+      '@odata.etag',
+      '@odata.type',
+      'end',
+      'id',
+      'seriesMasterId',
+      'start',
+      'type',
     ]);
+    expect(second.items).toMatchObject([{ id: lunch.key, subject: 'Long lunch' }]);
+    expect(third.items).toEqual([]);
+    expect(first.pages[0]?.['@odata.nextLink']).toMatch(/^https:\/\/graph\.microsoft\.com\/v1\.0\/.*\$skiptoken=/);
+  });
+
+  it('forgets Prefer between requests: the header decides the form of ids each time', async () => {
+    const { calendar, client } = await contoso();
+    const lunch = calendar.createEvent({ subject: 'Lunch', start: '2026-05-04T12:00' });
+    const { deltaLink, items } = await client.round(delta);
+    calendar.updateEvent(lunch, { subject: 'Long lunch' });
+    const { items: later } = await client.round(deltaLink, '');
+    expect([items[0]?.id, later[0]?.id]).toEqual([lunch.key, lunch.id]);
+  });
+
+  it.each([
+    ['$select=subject', 400, 'ErrorInvalidUrlQuery'],
+    ['$filter=type eq 1', 400, 'ErrorInvalidUrlQuery'],
+    ['$top=5', 400, 'ErrorInvalidUrlQuery'],
+    ['$expand=extensions', 500, 'ErrorInternalServerError'],
+    ['$deltatoken=latest', 400, 'ErrorInvalidUrlQuery'],
+  ])('refuses %s', async (option, status, code) => {
+    const { client } = await contoso();
+    const answer = await client.get(`${delta}&${option}`);
+    expect([answer.status, answer.json.error?.code]).toEqual([status, code]);
+  });
+
+  it('never mentions a deleted occurrence and gives a rescheduled series new ids without removals', async () => {
+    const { calendar, client } = await contoso();
+    const series = tuesdays(calendar);
+    const first = await client.round(delta);
+    calendar.cancelOccurrence(series, '2026-05-12');
+    const second = await client.round(first.deltaLink);
+    calendar.reschedule(series, { start: '10:00' });
+    const third = await client.round(second.deltaLink);
+
+    expect(second.items.map(brief)).toEqual([
+      'seriesMaster Review',
+      'occurrence 05-05',
+      'occurrence 05-19',
+      'occurrence 05-26',
+    ]);
+    expect(third.items.some((item) => item['@removed'])).toBe(false);
+    const oldIds = new Set(second.items.slice(1).map(({ id }) => id));
+    expect(third.items.slice(1).filter(({ id }) => oldIds.has(id))).toEqual([]);
+    expect((await client.get(`/users/ann@contoso.example/events/${[...oldIds][0] ?? ''}`)).status).toBe(404);
+  });
+
+  it('reports what moved out of the window or to another calendar as removed, though it exists', async () => {
+    const { ann, calendar, client } = await contoso();
+    const trip = calendar.createEvent({ subject: 'Trip', start: '2026-05-04T12:00' });
+    const talk = calendar.createEvent({ subject: 'Talk', start: '2026-05-05T12:00' });
+    const team = ann.addCalendar('Team');
+    const first = await client.round(delta);
+    calendar.updateEvent(trip, { start: '2028-01-01T12:00' });
+    calendar.move(talk, team);
+    const { items } = await client.round(first.deltaLink);
+
+    expect(items).toHaveLength(2);
+    expect(items).toEqual(
+      expect.arrayContaining(
+        [trip, talk].map(({ key }) => expect.objectContaining({ id: key, '@removed': { reason: 'deleted' } })),
+      ),
+    );
+    const status = async (path: string) => (await client.get(`/users/ann@contoso.example${path}`)).status;
+    expect(await status(`/calendars/${calendar.id}/events/${trip.key}`)).toBe(200);
+    expect(await status(`/calendars/${calendar.id}/events/${talk.key}`)).toBe(404);
+    expect(await status(`/calendars/${team.id}/events/${talk.key}`)).toBe(200);
+  });
+
+  it('keeps few generations of its state and tells the loss as configured', async () => {
+    const { simulator, client } = await contoso();
+    const { deltaLink } = await client.round(delta);
+    let link = deltaLink;
+    for (let time = 0; time < 3; time += 1) link = (await client.round(link)).deltaLink;
+    expect((await client.get(deltaLink)).json.error?.code).toBe('SyncStateNotFound');
+    simulator.switches.syncStateError = { status: 400, code: 'resyncRequired', location: true };
+    simulator.forgetDeltaTokens();
+    const lost = await client.get(link);
+    expect([lost.status, lost.json.error?.code, lost.headers.get('location')]).toEqual([
+      400,
+      'resyncRequired',
+      expect.stringContaining('/delta'),
+    ]);
+  });
+
+  it('may shuffle, repeat, replay and send empty pages, and the last word is still true', async () => {
+    const disorder = { seed: 7, shuffle: true, duplicates: 0.5, replays: 0.5, emptyPages: 0.5, strangeRemovals: true };
+    const { calendar, client } = await contoso({ switches: { disorder }, pageSize: 3 });
+    for (let day = 10; day < 25; day += 1) calendar.createEvent({ subject: `Day ${day}`, start: `2026-05-${day}` });
+    const first = await client.round(delta);
+    const last = new Map(first.items.map((item) => [item.id, item['@removed'] ? 'removed' : item.subject]));
+
+    expect(first.items.length).toBeGreaterThan(17);
+    expect(first.pages.some(({ value }) => value.length === 0)).toBe(true);
+    expect([...last.values()].filter((subject) => subject?.startsWith('Day'))).toHaveLength(15);
+    expect((await client.round(first.deltaLink)).items.length).toBeGreaterThan(0);
+  });
+});
+
+describe('where reports on delta differ, a switch', () => {
+  /** What a changed series sends in the round after the change. */
+  async function told(switches: Partial<Switches>, change: (calendar: OutlookCalendar, key: { key: string }) => void) {
+    const { calendar, client } = await contoso({ switches });
+    const series = tuesdays(calendar);
+    const { deltaLink } = await client.round(delta);
+    change(calendar, series);
+    return (await client.round(deltaLink)).items.map(brief);
+  }
+  const all = ['seriesMaster Review', 'occurrence 05-05', 'occurrence 05-12', 'occurrence 05-19', 'occurrence 05-26'];
+
+  it('decides what comes after a change of the master', async () => {
+    const rename = (calendar: OutlookCalendar, series: { key: string }) =>
+      calendar.updateSeries(series, { showAs: 'free' });
+    expect(await told({ afterMasterChange: 'all-occurrences' }, rename)).toEqual(all);
+    expect(await told({ afterMasterChange: 'master-only' }, rename)).toEqual(['seriesMaster Review']);
+  });
+
+  it('decides what comes after a change of one occurrence', async () => {
+    const late = (calendar: OutlookCalendar, series: { key: string }) =>
+      calendar.updateOccurrence(series, '2026-05-12', { subject: 'Late' });
+    expect(await told({ afterOccurrenceChange: 'exception-only' }, late)).toEqual(['exception Late']);
+    expect(await told({ afterOccurrenceChange: 'whole-series' }, late)).toHaveLength(5);
+  });
+
+  it('decides what a deleted series sends', async () => {
+    const gone = (calendar: OutlookCalendar, series: { key: string }) => calendar.deleteSeries(series);
+    expect(await told({ seriesDeleted: 'master' }, gone)).toHaveLength(1);
+    expect(await told({ seriesDeleted: 'occurrences' }, gone)).toHaveLength(4);
+    expect(await told({ seriesDeleted: 'both' }, gone)).toHaveLength(5);
+  });
+
+  it('decides whether a master older than the window is sent', async () => {
+    const narrow = delta.replace('2026-01-01', '2026-05-10');
+    const { simulator, calendar, client } = await contoso();
+    tuesdays(calendar);
+    expect((await client.round(narrow)).items.map(brief)).toEqual([all[0], ...all.slice(2)]);
+    simulator.switches.mastersBeforeWindow = 'not';
+    expect((await client.round(narrow)).items.map(brief)).toEqual(all.slice(2));
+  });
+
+  it('decides whether events outside the window are mentioned when touched', async () => {
+    const { simulator, calendar, client } = await contoso();
+    const far = calendar.createEvent({ subject: 'Far', start: '2030-01-01T10:00' });
+    const { deltaLink } = await client.round(delta);
+    calendar.updateEvent(far, { subject: 'Farther' });
+    const second = await client.round(deltaLink);
+    expect(second.items.map(brief)).toEqual(['removed']);
+    simulator.switches.outsideTouched = 'known-only';
+    calendar.updateEvent(far, { subject: 'Farthest' });
+    expect((await client.round(second.deltaLink)).items).toEqual([]);
+  });
+
+  it('decides what an exception inherits visibly', async () => {
+    const { simulator, calendar, client } = await contoso();
+    calendar.updateOccurrence(tuesdays(calendar), '2026-05-12', { start: '2026-05-12T15:00' });
+    const exception = async () => (await client.round(delta)).items.find(({ type }) => type === 'exception');
+    expect(await exception()).toMatchObject({ subject: 'Review', originalStart: '2026-05-12T07:00:00Z' });
+    simulator.switches.exceptionFields = 'blank-inherited';
+    simulator.switches.exceptionOriginalStart = 'null';
+    expect(await exception()).toMatchObject({
+      subject: '',
+      originalStart: null,
+      occurrenceId: expect.stringMatching(/\.2026-05-12$/),
+    });
+  });
+
+  it('decides the form of occurrence ids and of seriesMasterId', async () => {
+    const { simulator, calendar, client } = await contoso();
+    const series = tuesdays(calendar);
+    const ids = async () => {
+      const [master, first] = (await client.round(delta)).items;
+      return [master?.id, first?.id, first?.seriesMasterId];
+    };
+    expect(await ids()).toEqual([series.key, calendar.occurrenceId(series, '2026-05-05'), series.key]);
+    const ordinary = calendar.occurrenceId(series, '2026-05-05', 'ordinary');
+    simulator.switches.immutableOccurrenceIds = 'no';
+    expect(await ids()).toEqual([series.key, ordinary, series.key]);
+    simulator.switches.immutableOccurrenceIds = 'nor-seriesMasterId';
+    expect(await ids()).toEqual([series.key, ordinary, series.id]);
   });
 });
