@@ -4,6 +4,7 @@ import { parseEnv } from 'node:util';
 
 import { generateKey, parseKey } from '../shared/secret-box.ts';
 import { ConfigError, type ConfigFault } from './faults.ts';
+import { nearest } from './near.ts';
 import { isRefusal, type Values, VARIABLES } from './variables.ts';
 
 /** What the process needs to start; checked, paths absolute, frozen. */
@@ -144,29 +145,10 @@ function nearMisses(names: readonly string[]): string[] {
   return names
     .filter((name) => !ours.has(name))
     .flatMap((name) => {
-      const meant = known.find((other) => isNear(name.toUpperCase(), other));
+      const meant = nearest(name, known);
       return meant === undefined ? [] : [`The variable ${name} is unknown and has no effect. Is ${meant} meant?`];
     })
     .toSorted();
-}
-
-function isNear(name: string, known: string): boolean {
-  const most = known.length > 5 ? 2 : 1;
-  return Math.abs(name.length - known.length) <= most && distance(name, known) <= most;
-}
-
-/** Levenshtein's: insertions, deletions and replacements between two names. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 0; i < a.length; i += 1) {
-    const next = [i + 1];
-    for (let j = 0; j < b.length; j += 1) {
-      const replaced = (row[j] ?? 0) + (a[i] === b[j] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
 }
 
 function missingFile(field: string, path: string): ConfigFault {
