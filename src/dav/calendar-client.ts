@@ -1,41 +1,13 @@
-import {
-  createObject,
-  davRequest,
-  deleteObject,
-  makeCalendar,
-  propfind,
-  syncCollection,
-  type DAVResponse,
-} from 'tsdav';
-import { SyncError } from '../shared/errors.ts';
+import { createObject, davRequest, deleteObject, makeCalendar, syncCollection } from 'tsdav';
 import { systemClock, type Clock } from '../shared/clock.ts';
-import {
-  type Answer,
-  type Asked,
-  type Method,
-  type PutResult,
-  type RemoveResult,
-  expectMultistatus,
-  readGet,
-  readMakeCalendar,
-  readPut,
-  readRemove,
-} from './answers.ts';
+import { SyncError } from '../shared/errors.ts';
+import { type PutResult, type RemoveResult, readGet, readMakeCalendar, readPut, readRemove } from './answers.ts';
 import { readChanges, type CalendarChanges } from './changes.ts';
+import { openConversation } from './conversation.ts';
 import { DavError } from './dav-error.ts';
 import { discoverHome, type DavHome } from './discovery.ts';
-import { hrefKey, parentOf, toHref, toUrl, withSlash } from './hrefs.ts';
-import {
-  type Entry,
-  calendarDataOf,
-  componentsOf,
-  entryOf,
-  etagOf,
-  hasType,
-  readEntries,
-  readSyncToken,
-  textOf,
-} from './multistatus.ts';
+import { hrefKey, parentOf, withSlash } from './hrefs.ts';
+import { type Entry, calendarDataOf, componentsOf, entryOf, etagOf, hasType, textOf } from './multistatus.ts';
 import { openTransport } from './transport.ts';
 
 export type { PutResult, RemoveResult } from './answers.ts';
@@ -137,51 +109,8 @@ export function openCalDav(account: DavAccount, options: DavOptions = {}): CalDa
     timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
     maxAnswerBytes,
   });
-  let isSabre = false;
+  const { ask, multistatus, find, isSabre } = openConversation(origin, transport, clock);
   let home: DavHome | null = null;
-
-  /** Lets tsdav make one request and hands out the answer that it got, whole. */
-  async function ask<T>(
-    method: Method,
-    href: string,
-    signal: AbortSignal | undefined,
-    run: (params: { url: string; fetch: typeof fetch }) => Promise<T>,
-  ): Promise<{ answer: Answer; asked: Asked; parsed: T }> {
-    let answer: Answer | undefined;
-    const url = toUrl(href, origin);
-    const parsed = await run({
-      url,
-      fetch: async (_url, init) => {
-        const headers = init?.headers as Record<string, string>;
-        const body = typeof init?.body === 'string' ? init.body : null;
-        answer = await transport.send({ method, href, url, headers, body }, signal);
-        return forTsdav(answer);
-      },
-    });
-    if (answer === undefined) throw new Error('tsdav has made no request');
-    const asked = { method, href, isSabre, now: clock.now() };
-    isSabre ||= answer.headers.get('x-sabre-version') !== null;
-    return { answer, asked, parsed };
-  }
-
-  async function multistatus(
-    method: 'PROPFIND' | 'REPORT',
-    href: string,
-    signal: AbortSignal | undefined,
-    run: (params: { url: string; fetch: typeof fetch }) => Promise<DAVResponse[]>,
-  ): Promise<{ entries: Entry[]; syncToken: string | null; href: string }> {
-    const { answer, asked, parsed } = await ask(method, href, signal, run);
-    expectMultistatus(answer, asked);
-    if (!isReadable(parsed)) throw unreadable(asked);
-    return {
-      entries: readEntries(parsed, answer.url, origin),
-      syncToken: readSyncToken(parsed),
-      href: toHref(answer.url, answer.url, origin),
-    };
-  }
-
-  const find = (href: string, depth: '0' | '1', props: Record<string, object>, signal?: AbortSignal) =>
-    multistatus('PROPFIND', href, signal, (params) => propfind({ ...params, depth, props }));
 
   /** Runs a request below a calendar; a 404 is looked into, for it may mean any of several troubles. */
   async function within<T>(calendarHref: string, signal: AbortSignal | undefined, run: () => Promise<T>): Promise<T> {
@@ -215,12 +144,12 @@ export function openCalDav(account: DavAccount, options: DavOptions = {}): CalDa
     if (await isThere(calendarHref)) return;
     const homeHref = parentOf(calendarHref);
     if (homeHref !== null && (await isThere(homeHref))) throw gone('dav.calendar_gone', calendarHref, cause);
-    const found = await discoverHome(account.url, origin, { find, isSabre: () => isSabre }, signal); // throws caldav_off
+    const found = await discoverHome(account.url, origin, { find, isSabre }, signal); // throws caldav_off
     throw gone('dav.home_gone', homeHref ?? found.home, cause);
   }
 
   async function discover(signal?: AbortSignal): Promise<DavHome> {
-    home ??= await discoverHome(account.url, origin, { find, isSabre: () => isSabre }, signal);
+    home ??= await discoverHome(account.url, origin, { find, isSabre }, signal);
     return home;
   }
 
@@ -388,30 +317,6 @@ function originOf(url: string): string {
     code: 'dav.bad_url',
     recovery: { kind: 'operator', remedy: 'Give a URL that starts with https:// or http://.' },
     field: 'url',
-  });
-}
-
-/** What tsdav sees of answers that it need not read. */
-const nothingToRead = new Response(null, { status: 204 });
-
-/** Only a 207 is worth parsing; a document type (entities) is left unread. */
-function forTsdav(answer: Answer): Response {
-  const hasDocumentType = /^\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--[\s\S]*?-->\s*)*<!DOCTYPE/i.test(
-    answer.body.slice(0, 4_096),
-  );
-  if (answer.status !== 207 || hasDocumentType) return nothingToRead;
-  return new Response(answer.body, { status: 207, headers: { 'content-type': 'text/xml' } });
-}
-
-const isReadable = (responses: readonly DAVResponse[]): boolean =>
-  responses.every((response) => (response.raw as { multistatus?: unknown } | undefined)?.multistatus !== undefined);
-
-function unreadable(asked: Asked): DavError {
-  return new DavError(`${asked.method} ${asked.href}: the answer is no multistatus that we can read`, {
-    code: 'dav.unreadable',
-    outcome: 'not-sent',
-    status: 207,
-    recovery: { kind: 'retry' },
   });
 }
 

@@ -44,6 +44,7 @@ export function openTransport(origin: string, credentials: Credentials, options:
   async function exchange(call: Call, signal: AbortSignal): Promise<Answer> {
     let url = call.url;
     let isRetried = false;
+    if (!isTrustedUrl(url, origin)) throw redirectedAway(call, url); // a href that the server named
     for (let redirects = 0; ;) {
       const authorization = authorizer.authorize(call.method, url);
       const headers = authorization === null ? call.headers : { ...call.headers, Authorization: authorization };
