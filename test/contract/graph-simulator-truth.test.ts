@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { demoWorld } from '../support/graph/demo-world.ts';
-import type { OutlookCalendar, SeriesInput } from '../support/graph/outlook.ts';
+import type { SeriesInput } from '../support/graph/inputs.ts';
+import type { OutlookCalendar } from '../support/graph/outlook.ts';
 import type { Pattern, Weekday } from '../support/graph/patterns.ts';
 import { directoryOf, type SimulatedTenant } from '../support/graph/people.ts';
 import { RawClient } from '../support/graph/raw-client.ts';

@@ -281,6 +281,17 @@ describe('calendarView/delta', () => {
     ]);
   });
 
+  it('may lag behind the truth', async () => {
+    const { simulator, calendar, client } = await contoso();
+    const { deltaLink } = await client.round(delta);
+    const release = simulator.delayChanges();
+    calendar.createEvent({ subject: 'Call', start: '2026-05-04T12:00' });
+    const lagging = await client.round(deltaLink);
+    release();
+    const later = await client.round(lagging.deltaLink);
+    expect([lagging.items, later.items.map(brief)]).toEqual([[], ['singleInstance Call']]);
+  });
+
   it('may shuffle, repeat, replay and send empty pages, and the last word is still true', async () => {
     const disorder = { seed: 7, shuffle: true, duplicates: 0.5, replays: 0.5, emptyPages: 0.5, strangeRemovals: true };
     const { calendar, client } = await contoso({ switches: { disorder }, pageSize: 3 });

@@ -40,6 +40,8 @@ export class DeltaStreams {
   private readonly disorder: Disorderer;
   private readonly streams = new Map<number, Stream>();
   private count = 0;
+  /** The world's sequence up to which changes are visible; null: all. */
+  private visible: number | null = null;
 
   constructor(world: World, switches: Switches) {
     this.world = world;
@@ -52,6 +54,15 @@ export class DeltaStreams {
     for (const stream of this.streams.values()) {
       if (calendar === undefined || stream.calendar === calendar) this.streams.delete(stream.id);
     }
+  }
+
+  /** Lets delta lag: changes from now on stay unseen until released. Asked twice, the first moment holds. */
+  hold(): void {
+    this.visible ??= this.world.state.sequence;
+  }
+
+  release(): void {
+    this.visible = null;
   }
 
   start(calendar: string, fromMs: number, toMs: number, pageSize: number, rendering: Rendering): DeltaPage {
@@ -78,20 +89,25 @@ export class DeltaStreams {
     if (held.kind === 'delta')
       return this.page(stream, this.round(this.changes(stream, held.since), false), 0, pageSize, rendering);
     // A page may be empty and still have a nextLink (`delta-query-overview.md`, contrib#7790).
-    if (held.isGap) return { value: [], next: this.hold(stream, { ...held, isGap: false }) };
+    if (held.isGap) return { value: [], next: this.keep(stream, { ...held, isGap: false }) };
     return this.page(stream, held.round, held.offset, pageSize, rendering);
   }
 
+  private horizon(): number {
+    return this.visible ?? this.world.state.sequence;
+  }
+
   private round(groups: Entry[][], isFirst: boolean): Round {
-    return { groups: this.disorder.arrange(groups, isFirst), startedAt: this.world.state.sequence };
+    return { groups: this.disorder.arrange(groups, isFirst), startedAt: this.horizon() };
   }
 
   private changes(stream: Stream, since: number): Entry[][] {
+    const isNews = (sequence: number): boolean => sequence > since && sequence <= this.horizon();
     const gone = this.world.state.tombstones
-      .filter(({ calendar, sequence }) => calendar === stream.calendar && sequence > since)
+      .filter(({ calendar, sequence }) => calendar === stream.calendar && isNews(sequence))
       .map(({ item }) => removedEntries(stream, item, this.switches));
     const here = this.world.itemsOf(stream.calendar).map((item) => {
-      const touches = item.touches.filter(({ sequence }) => sequence > since);
+      const touches = item.touches.filter(({ sequence }) => isNews(sequence));
       if (touches.length > 0) return changedEntries(stream, item, touches, this.switches);
       return this.disorder.happens('replays') ? wholeEntries(stream, item, this.switches) : [];
     });
@@ -110,14 +126,14 @@ export class DeltaStreams {
       offset += 1;
     }
     if (offset >= round.groups.length) {
-      return { value, next: this.hold(stream, { kind: 'delta', since: round.startedAt }) };
+      return { value, next: this.keep(stream, { kind: 'delta', since: round.startedAt }) };
     }
     const isGap = this.disorder.happens('emptyPages');
-    return { value, next: this.hold(stream, { kind: 'skip', round, offset, isGap }) };
+    return { value, next: this.keep(stream, { kind: 'skip', round, offset, isGap }) };
   }
 
   /** Only a few generations are kept: a replayed old link finds its state gone (#2350, contrib#7975). */
-  private hold(stream: Stream, token: Token): DeltaPage['next'] {
+  private keep(stream: Stream, token: Token): DeltaPage['next'] {
     stream.generation += 1;
     stream.tokens.set(stream.generation, token);
     stream.tokens.delete(stream.generation - this.switches.keptGenerations);

@@ -1,38 +1,21 @@
 /** The person at Outlook: everything tests and the demo do to calendars. Each act changes the truth at once. */
 import { guid, iCalUId, immutableId, occurrenceIdFrom, ordinaryId, calendarId } from './ids.ts';
+import {
+  blankFields,
+  fieldsOf,
+  laterBy,
+  minutesBetween,
+  timingFrom,
+  type EventChanges,
+  type EventInput,
+  type SeriesInput,
+} from './inputs.ts';
 import { instancesOf, occurrenceOn, truthOf, type TruthInstance } from './instances.ts';
 import { copyTo, copiesOf, sharedOf, type CopyOptions } from './invitations.ts';
-import { plusDays, seriesDates, type Pattern, type Range } from './patterns.ts';
+import { plusDays, seriesDates, type Range } from './patterns.ts';
 import type { CalendarState, EventFields, ItemState, MailboxState, RecurrenceState, Timing } from './state.ts';
 import type { World } from './world.ts';
 import { ianaZone } from './zones.ts';
-
-/** Local times such as `2026-07-01T09:00`; an all-day event takes dates, `end` exclusive and by default the next day. */
-export interface When {
-  start?: string;
-  end?: string;
-  isAllDay?: boolean;
-  zone?: string;
-  endZone?: string;
-  /** The true zone when `zone` is `tzone://Microsoft/Custom` or the like. */
-  actualZone?: string;
-}
-export type EventInput = Partial<EventFields> & When & { start: string; iCalUId?: string; transactionId?: string };
-export type SeriesInput = Partial<EventFields> & {
-  pattern: Pattern;
-  range: Range;
-  /** `09:00`; leave out for all-day. */
-  start?: string;
-  /** `10:00`; not later than `start` means the next day. Default an hour later. */
-  end?: string;
-  isAllDay?: boolean;
-  /** Length in days of all-day occurrences. */
-  days?: number;
-  zone?: string;
-  actualZone?: string;
-  iCalUId?: string;
-};
-export type EventChanges = Partial<EventFields> & When;
 
 /** A stored event: pass it back to act on it. Survives a restart as its `key`. */
 export interface EventRef {
@@ -228,6 +211,14 @@ export class OutlookCalendar {
     return copyTo(this.world, this.item(ref), mailbox, options);
   }
 
+  /** Gives the calendar another id, as some got soon after their creation (microsoft-graph-docs#11296, #5580). */
+  changeId(): void {
+    const items = this.world.itemsOf(this.state.id);
+    this.state.id = calendarId(this.world.nextCount());
+    for (const item of items) item.calendar = this.state.id;
+    this.world.reindex();
+  }
+
   /** The id of an occurrence as clients with (or without) immutable ids see it. */
   occurrenceId(ref: EventRef, date: string, form: 'immutable' | 'ordinary' = 'immutable'): string {
     const item = this.item(ref);
@@ -301,71 +292,4 @@ export function addCalendar(world: World, mailbox: MailboxState, options: Partia
 
 export function mailboxIdOf(upn: string): string {
   return guid('mailbox', upn.toLowerCase());
-}
-
-function blankFields(mailbox: MailboxState): EventFields {
-  return {
-    subject: '',
-    body: { contentType: 'html', content: '' },
-    location: null,
-    locations: [],
-    showAs: 'busy',
-    sensitivity: 'normal',
-    importance: 'normal',
-    categories: [],
-    isReminderOn: true,
-    reminderMinutesBeforeStart: 15,
-    isCancelled: false,
-    attendees: [],
-    // Graph fills the organizer on plain appointments too.
-    organizer: { name: mailbox.name, address: mailbox.upn },
-    isOrganizer: true,
-    response: 'organizer',
-    joinUrl: null,
-    hideAttendees: false,
-    hasAttachments: false,
-    allowNewTimeProposals: true,
-    responseRequested: true,
-    isDraft: false,
-  };
-}
-
-const notFields = new Set(
-  'start end isAllDay zone endZone actualZone pattern range days iCalUId transactionId'.split(' '),
-);
-
-function fieldsOf(changes: object): Partial<EventFields> {
-  return Object.fromEntries(
-    Object.entries(changes).filter(([name, value]) => !notFields.has(name) && value !== undefined),
-  );
-}
-
-/** Times after a change. A new start alone keeps the length. */
-function timingFrom(before: Partial<Timing> & { zone: string; isAllDay: boolean }, changes: When): Timing {
-  const isAllDay = changes.isAllDay ?? before.isAllDay;
-  const zone = changes.zone ?? before.zone;
-  const full = (local: string): string =>
-    local.length === 10 ? `${local}T00:00:00` : local.length === 16 ? `${local}:00` : local;
-  const length =
-    before.start !== undefined && before.isAllDay === isAllDay ? minutesBetween(before) : isAllDay ? 1440 : 60;
-  const start = full(changes.start ?? before.start ?? '');
-  const shifted = new Date(Date.parse(`${start}Z`) + length * 60_000).toISOString().slice(0, 19);
-  const unmoved = changes.start === undefined && before.isAllDay === isAllDay ? before.end : undefined;
-  return {
-    start,
-    end: changes.end === undefined ? (unmoved ?? shifted) : full(changes.end),
-    isAllDay,
-    zone,
-    endZone: changes.endZone ?? changes.zone ?? before.endZone ?? zone,
-    actualZone: changes.actualZone ?? (changes.zone === undefined ? (before.actualZone ?? null) : null),
-  };
-}
-
-function minutesBetween({ start = '', end = '' }: Partial<Timing>): number {
-  return (Date.parse(`${end}Z`) - Date.parse(`${start}Z`)) / 60_000;
-}
-
-/** `09:00` and 60 give `10:00`. */
-function laterBy(time: string, minutes: number): string {
-  return new Date(Date.parse(`2026-01-01T${time}:00Z`) + minutes * 60_000).toISOString().slice(11, 16);
 }

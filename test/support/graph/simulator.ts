@@ -129,6 +129,15 @@ export class GraphSimulator {
   }
 
   /**
+   * Lets delta lag behind the truth, as it may for a while after a notification (`delta-query-overview.md`): rounds tell
+   * nothing of what changes from now on. Call the result to end it.
+   */
+  delayChanges(): () => void {
+    this.delta.hold();
+    return () => this.delta.release();
+  }
+
+  /**
    * Resolves with the first request from number `from` on, recorded already or yet to come, that matches `METHOD url`
    * (percent-decoded).
    */

@@ -55,6 +55,11 @@ export class World {
 
   restore(json: string): void {
     this.state = JSON.parse(json) as WorldState;
+    this.reindex();
+  }
+
+  /** After changes behind the indices' back. */
+  reindex(): void {
     this.byCalendar = null;
     this.byId = null;
     this.save();
