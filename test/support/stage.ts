@@ -1,0 +1,140 @@
+/** The whole product on a stage: a simulated Microsoft, a CalDAV server like Baikal, a database of its own. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { defaultFilters } from '../../src/calendar/filters.ts';
+import { compose, type Product } from '../../src/compose.ts';
+import { readEnv } from '../../src/config/env.ts';
+import type { GraphSource, Target, Tenant } from '../../src/config/model.ts';
+import { nullLog } from '../../src/shared/log.ts';
+import { saveSource, saveTarget, saveTenant } from '../../src/store/configuration.ts';
+import { dueSources } from '../../src/store/sources.ts';
+import { dueTargets } from '../../src/store/targets.ts';
+import { startCalDavServer, type CalDavServer, type CalDavServerOptions } from './caldav/server.ts';
+import { createMigratedDatabase, type TestDatabase } from './database.ts';
+import type { TenantOptions } from './graph/people.ts';
+import { startGraphSimulator, type GraphSimulator, type SimulatorOptions } from './graph/simulator.ts';
+
+export interface StageOptions {
+  readonly simulator?: SimulatorOptions;
+  readonly caldav?: CalDavServerOptions;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface Stage {
+  readonly simulator: GraphSimulator;
+  readonly caldav: CalDavServer;
+  readonly database: TestDatabase;
+  readonly product: Product;
+  /** Another process' worth of product on the same database. */
+  another(): Promise<Product>;
+  target(settings?: Partial<Target>): Promise<Target>;
+  tenant(id: string, options: TenantOptions & { cloud?: string; secret?: string }): Promise<void>;
+  source(settings: Partial<GraphSource> & Pick<GraphSource, 'id' | 'tenant' | 'mailbox'>): Promise<GraphSource>;
+  /** Reads every source and writes every target, until nothing is due. */
+  sync(): Promise<void>;
+  /** Everything that the target shows, by calendar: bodies of its objects. */
+  bodies(calendar?: string): string[];
+  close(): Promise<void>;
+}
+
+export const aTarget = (url: string, settings: Partial<Target> = {}): Target => ({
+  id: 'me',
+  url,
+  username: 'alice',
+  password: 'secret',
+  strategy: 'last-write-wins',
+  dedupe: 'target',
+  drift: 'repair',
+  calendars: [{ id: 'work', name: 'Work', color: '#3366cc' }],
+  ...settings,
+});
+
+export const aGraphSource = (settings: Partial<GraphSource> & Pick<GraphSource, 'id' | 'tenant' | 'mailbox'>): GraphSource => ({
+  kind: 'graph',
+  calendar: 'default',
+  into: { target: 'me', calendar: 'work' },
+  privacy: 'full',
+  privateItems: 'full',
+  titleTag: '',
+  reminders: 'source',
+  filters: defaultFilters,
+  priority: 100,
+  window: { pastDays: 90, futureDays: 730 },
+  keepPast: true,
+  everySeconds: 60,
+  isPaused: false,
+  ...settings,
+});
+
+export async function aStage(options: StageOptions = {}): Promise<Stage> {
+  const folder = mkdtempSync(join(tmpdir(), 'calendar-sync-stage-'));
+  const simulator = await startGraphSimulator(options.simulator);
+  const caldav = await startCalDavServer({ auth: 'basic', ...options.caldav });
+  const database = await createMigratedDatabase();
+  const products: Product[] = [];
+  const open = async (): Promise<Product> => {
+    const env = readEnv(
+      { DATABASE_URL: database.url, DATA_DIR: folder, PORT: '0', ENCRYPTION_KEY: 'ab'.repeat(32), ...options.env },
+      folder,
+    );
+    const product = await compose({ env, log: nullLog, fetch: simulator.fetch });
+    products.push(product);
+    return product;
+  };
+  const product = await open();
+  const { store, box, worker } = product;
+  let position = 0;
+
+  return {
+    simulator,
+    caldav,
+    database,
+    product,
+    another: open,
+    async target(settings = {}) {
+      const target = aTarget(caldav.url, settings);
+      await saveTarget(store.db, box, target);
+      return target;
+    },
+    async tenant(id, { cloud = 'global', secret = 'a-secret', ...rest }) {
+      const state = simulator.addTenant({ ...rest, cloud, secret });
+      const tenant: Tenant = {
+        id,
+        name: id,
+        cloud,
+        directory: rest.directory,
+        client: rest.client,
+        access: 'tenant-wide',
+        ceiling: 'full',
+        credential: { kind: 'secret', secret },
+      };
+      void state;
+      await saveTenant(store.db, box, tenant);
+    },
+    async source(settings) {
+      const source = aGraphSource(settings);
+      const effects = { bumpsEpoch: true, fullReading: true, isOther: false };
+      await store.transaction((db) => saveSource(db, box, source, position++, effects));
+      return source;
+    },
+    async sync() {
+      for (let round = 0; round < 20; round += 1) {
+        const sources = await dueSources(store.db);
+        for (const id of sources) await worker.run('ingest', id);
+        const targets = await dueTargets(store.db, 0);
+        for (const id of targets) await worker.run('deliver', id);
+        if (sources.length + targets.length === 0) return;
+      }
+      throw new Error('It never comes to rest');
+    },
+    bodies: (calendar = 'work') => [...caldav.objects('alice', calendar).values()].map((object) => object.body),
+    async close() {
+      for (const one of products.splice(0).reverse()) await one.close();
+      await caldav.close();
+      await simulator.close();
+      await database.drop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
