@@ -79,8 +79,8 @@ const filters = z.strictObject({
   sensitivities: z.array(z.enum(['normal', 'personal', 'private', 'confidential'])).default([]),
   hours: z
     .strictObject({ zone, from: time, to: time })
-    .refine(({ from, to }) => from.padStart(5, '0') < to, {
-      error: 'ends before it begins. Let from be earlier than to.',
+    .refine(({ from, to }) => from !== to, {
+      error: 'are none. Let from differ from to; an earlier to is on the next day.',
     })
     .nullable()
     .default(null),
