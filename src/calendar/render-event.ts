@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import { dayOfSeconds, daySeconds, formatDay, parseLocal, yearOfSeconds } from './civil.ts';
 import type { JCal, JCalProperty } from './ical.ts';
 import type { Attendee, Entry, ForeignProperty, Moment, Person } from './series.ts';
-import { CAPS, cap, cleanText, isAddress, line, placeholderAddress, safeUri } from './text.ts';
+import { slotKey } from './slot-key.ts';
+import { CAPS, cap, cleanText, isAddress, line, placeholderAddress, safeUri, tidy } from './text.ts';
 import { canonicalZone, momentSeconds, parseInstant } from './zones.ts';
 
 export interface EventContext {
@@ -130,8 +131,8 @@ function instantProperty(name: string, instant: string | null): JCalProperty | n
 function description(entry: Entry, hiddenPeople: number): string | null {
   const notes = hiddenPeople > 0 ? `\n\n[+${hiddenPeople}]` : '';
   const link = safeUri(entry.webLink);
-  const cleaned = cleanText(entry.description ?? '').trimEnd();
-  if (cleaned.trim() === '' && notes === '') return null;
+  const cleaned = tidy(entry.description ?? '');
+  if (cleaned === '' && notes === '') return null;
   return cap(`${cleaned}${notes}`, CAPS.description, link === null ? '…' : `…\n${link}`);
 }
 
@@ -145,7 +146,7 @@ function placeProperties({ location, place }: Entry): (JCalProperty | null)[] {
     ['geo', {}, 'float', [latitude, longitude]],
     [
       'x-apple-structured-location',
-      { 'x-apple-radius': '70', 'x-title': title },
+      { 'x-apple-radius': '70', 'x-title': parameterText(title) },
       'uri',
       `geo:${latitude},${longitude}`,
     ],
@@ -167,7 +168,10 @@ const classes = { normal: 'PUBLIC', personal: 'PRIVATE', private: 'PRIVATE', con
 
 function stateProperties(entry: Entry): (JCalProperty | null)[] {
   const isFree = entry.showAs === 'free' || entry.showAs === 'workingElsewhere';
-  const categories = entry.categories.map((category) => line(category, CAPS.name)).filter((name) => name !== null);
+  const categories = entry.categories
+    // ical.js, and clients built on it, take a backslash before the dividing comma for an escaped comma.
+    .map((category) => line(category.replace(/[\\\s]+$/, ''), CAPS.name))
+    .filter((name) => name !== null);
   return [
     ['status', {}, 'text', entry.status.toUpperCase()],
     ['transp', {}, 'text', isFree ? 'TRANSPARENT' : 'OPAQUE'],
@@ -263,7 +267,12 @@ function attendeeProperty(attendee: Attendee, isOrganizer: boolean): JCalPropert
 
 function commonName({ name }: Person): Record<string, string> {
   const cleaned = line(name, CAPS.name);
-  return cleaned === null ? {} : { cn: cleaned };
+  return cleaned === null ? {} : { cn: parameterText(cleaned) };
+}
+
+/** Parameters know no backslash escapes (RFC 6868), but ical.js undoes them there: `CORP\\nancy` would break the line. */
+function parameterText(text: string): string {
+  return text.replaceAll('\\', '/');
 }
 
 /** Names that this module writes by itself, that would break the object, or that are a client's own state. */
@@ -300,7 +309,7 @@ function cleanParameters(parameters: ForeignProperty[1]): Record<string, string>
   const cleaned: Record<string, string> = {};
   for (const [name, value] of Object.entries(parameters)) {
     if (/^[a-z0-9-]{1,60}$/.test(name) && name !== 'value')
-      cleaned[name] = cleanText([value].flat().join(',')).slice(0, 1_000);
+      cleaned[name] = parameterText(cleanText([value].flat().join(','))).slice(0, 1_000);
   }
   return cleaned;
 }
@@ -310,7 +319,7 @@ function renderAlarm(entry: Entry, context: EventContext, summary: string | null
     context.reminders === 'source' ? entry.reminder : context.reminders === 'none' ? null : context.reminders;
   if (minutes === null || entry.status === 'cancelled') return null;
   const whole = Math.max(-525_600, Math.min(525_600, Math.round(minutes)));
-  const slot = context.recurrenceId === null ? '' : JSON.stringify(context.recurrenceId);
+  const slot = context.recurrenceId === null ? '' : slotKey(context.recurrenceId);
   return [
     'valarm',
     [

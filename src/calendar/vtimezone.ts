@@ -61,7 +61,7 @@ function build(zone: string, from: number, to: number): JCal {
   if (!changes.some(({ at }) => at <= begin)) {
     const at = daysOf(from - 1, 1, 1) * daySeconds;
     const offset = offsetAt(zone, at);
-    observances.push({ at, component: observance('standard', at + offset, offset, offset, null) });
+    observances.push({ at: at - daySeconds, component: observance('standard', at, offset, offset, null) });
   }
   observances.sort((a, b) => a.at - b.at);
   return ['vtimezone', [['tzid', {}, 'text', zone]], observances.map(({ component }) => component)];
