@@ -13,7 +13,10 @@ export type Entry = { readonly isOld?: boolean } & (
   | { readonly kind: 'removed'; readonly id: string; readonly immutableId: string; readonly isOccurrence: boolean }
 );
 
-/** A calendar through a frozen window, and what its client was ever told of: item keys, and `key date` of occurrences. */
+/**
+ * A calendar through a frozen window, and what its client was ever told of: item keys, and `key generation date` of
+ * occurrences.
+ */
 export interface View {
   readonly calendar: string;
   readonly fromMs: number;
@@ -53,7 +56,11 @@ export function removedEntries(view: View, item: ItemState, switches: Switches):
   if (!isTold(view, item.key, switches)) return [];
   const whole = removed(item);
   if (!item.recurrence) return [whole];
-  const parts = instancesOf(item, view.fromMs, view.toMs).map(({ date }) => removedOccurrence(item, date ?? ''));
+  const parts = [...view.known].flatMap((name) => {
+    const [key, generation, date] = name.split(' ');
+    return key === item.key && date !== undefined ? [removedOccurrence(item, Number(generation), date)] : [];
+  });
+  if (parts.length === 0) return [whole];
   return { master: [whole], occurrences: parts, both: [whole, ...parts] }[switches.seriesDeleted];
 }
 
@@ -86,13 +93,17 @@ function exceptionEntries(view: View, item: ItemState, dates: readonly string[],
   const inside = new Set(instancesOf(item, view.fromMs, view.toMs).map(({ date }) => date));
   return [...new Set(dates)].flatMap((date) => {
     if (inside.has(date)) return [occurrenceEntry(view, item, date)];
-    return isTold(view, `${item.key} ${date}`, switches) ? [removedOccurrence(item, date)] : [];
+    return isTold(view, occurrenceName(item, date), switches) ? [removedOccurrence(item, item.generation, date)] : [];
   });
 }
 
 function occurrenceEntry(view: View, item: ItemState, date: string): Entry {
-  view.known.add(`${item.key} ${date}`);
+  view.known.add(occurrenceName(item, date));
   return { kind: 'occurrence', key: item.key, date, generation: item.generation };
+}
+
+function occurrenceName(item: ItemState, date: string): string {
+  return `${item.key} ${item.generation} ${date}`;
 }
 
 /** Several projects do not see a master that began before the window (keeper.sh#409), others do (allodia-eu engine). */
@@ -110,11 +121,11 @@ function removed(item: ItemState): Entry {
   return { kind: 'removed', id: item.id, immutableId: item.key, isOccurrence: false };
 }
 
-function removedOccurrence(item: ItemState, date: string): Entry {
+function removedOccurrence(item: ItemState, generation: number, date: string): Entry {
   return {
     kind: 'removed',
-    id: occurrenceIdFrom(item.id, item.generation, date),
-    immutableId: occurrenceIdFrom(item.key, item.generation, date),
+    id: occurrenceIdFrom(item.id, generation, date),
+    immutableId: occurrenceIdFrom(item.key, generation, date),
     isOccurrence: true,
   };
 }
