@@ -4,9 +4,11 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
+import { defaultFilters } from '../../src/calendar/filters.ts';
 import { loadEnv, readEnv } from '../../src/config/env.ts';
 import { ConfigError, type ConfigFault } from '../../src/config/faults.ts';
-import { renderEnvTemplate } from '../support/render-variables.ts';
+import { cloudShape, sourceShape, targetShape, tenantShape } from '../../src/config/shapes.ts';
+import { renderEnvTemplate, renderVariableList } from '../support/render-variables.ts';
 
 const key = 'ab'.repeat(32);
 let folder: string;
@@ -194,6 +196,29 @@ describe('.env.template', () => {
   it('is a valid .env file, its defaults included', () => {
     writeFileSync(join(folder, '.env'), renderEnvTemplate().replaceAll(/^#(?=[A-Z_]+=)/gm, ''));
     expect(loadEnv(folder)).toMatchObject({ port: 3000, logFiles: 7, dataDir: join(folder, 'data') });
+  });
+});
+
+describe('docs/configuration.md', () => {
+  const path = join(import.meta.dirname, '../../docs/configuration.md');
+  const text = readFileSync(path, 'utf8');
+
+  it('tells every variable (UPDATE_GOLDEN=1 writes them anew)', () => {
+    const [head = '', rest = ''] = text.split(/(?<=<!-- variables[^>]*-->\n)/);
+    const tail = rest.slice(rest.indexOf('<!-- /variables -->'));
+    const wanted = `${head}\n${renderVariableList()}\n\n${tail}`;
+    if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(path, wanted);
+    expect(readFileSync(path, 'utf8')).toBe(wanted);
+  });
+
+  it('tells every setting of the file', () => {
+    const settings = [
+      ...[cloudShape, tenantShape, targetShape, ...sourceShape.options].flatMap((shape) => Object.keys(shape.shape)),
+      ...Object.keys(defaultFilters),
+    ];
+    expect(settings.length).toBeGreaterThan(40);
+    const untold = settings.filter((name) => !text.includes(`\`${name}\``) && !text.includes(`\`${name}:`));
+    expect(untold).toEqual([]);
   });
 });
 

@@ -14,12 +14,13 @@ export function renderEnvTemplate(): string {
   return [head, ...blocks].join('\n');
 }
 
-export function renderVariableTable(): string {
-  const rows = Object.values(VARIABLES).map(
-    ({ name, about, initial, isSecret }) =>
-      `| \`${name}\`${isSecret ? ` or \`${name}_FILE\`` : ''} | ${initial === '' ? '' : `\`${initial}\``} | ${about} |`,
-  );
-  return ['| Variable | Default | Meaning |', '| --- | --- | --- |', ...rows].join('\n');
+export function renderVariableList(): string {
+  return Object.values(VARIABLES)
+    .map(({ name, about, initial, isSecret }) => {
+      const names = isSecret ? `\`${name}\`, \`${name}_FILE\`` : `\`${name}\``;
+      return `- ${names}${initial === '' ? '' : ` (\`${initial}\`)`}: ${about}`;
+    })
+    .join('\n');
 }
 
 function wrap(text: string): string[] {
