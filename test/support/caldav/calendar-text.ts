@@ -214,6 +214,12 @@ function repair(
       );
     }
   }
+  for (const name of onceOnly) {
+    if (!events.some((event) => all(event, name).length > 1)) continue;
+    fix(`${name} MUST NOT appear more than once in a VEVENT component`, (old) =>
+      old.replaceAll(new RegExp(`^(${name}[:;].*\\r?\\n)\\1`, 'gm'), '$1'),
+    );
+  }
   if (/[\u0000-\u0008\u000B\u000C\u000E-\u001F]/.test(text)) {
     fix('control characters were removed', (old) => old.replaceAll(/[\u0000-\u0008\u000B\u000C\u000E-\u001F]/g, ''));
   }

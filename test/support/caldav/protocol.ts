@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { judgeBody } from './calendar-text.ts';
-import { type Mail, schedule } from './scheduling.ts';
+import { type Mail, hasOneOrganizer, schedule } from './scheduling.ts';
 import { type Calendar, type Store, type User, changesSince } from './store.ts';
 import * as xml from './xml.ts';
 
@@ -217,11 +217,15 @@ function put(world: World, call: Call, place: Place): Decision {
   );
   if (judged.kind === 'refused') return only(fail(judged.status, judged.exception, judged.message, judged.extra));
 
+  const isQuiet = call.header('schedule-reply') === 'F';
+  if (!isQuiet && !hasOneOrganizer(judged.body)) {
+    const exception = 'Sabre\\VObject\\ITip\\SameOrganizerForAllComponentsException';
+    return only(fail(500, exception, 'Every instance of the event must have the same organizer.'));
+  }
   const before = calendar.objects.get(name);
-  const scheduled =
-    call.header('schedule-reply') === 'F'
-      ? { mails: [], body: judged.body }
-      : schedule(before?.body ?? null, judged.body, `mailto:${place.user.email}`);
+  const scheduled = isQuiet
+    ? { mails: [], body: judged.body }
+    : schedule(before?.body ?? null, judged.body, `mailto:${place.user.email}`);
   const body = scheduled.body ?? judged.body;
   const isKept = body === call.body;
   const headers: Record<string, string> = {

@@ -57,13 +57,22 @@ function infoOf(body: string | null): Info | null {
   };
 }
 
+/** Whether all events of a body have one organizer; sabre/dav answers 500 otherwise, unless it is not to schedule. */
+export function hasOneOrganizer(body: string): boolean {
+  const events = parseCalendar(body)?.children.filter((one) => one.name === 'VEVENT') ?? [];
+  return new Set(events.flatMap((event) => all(event, 'ORGANIZER').map((one) => address(one.value)))).size < 2;
+}
+
 export interface Scheduled {
   readonly mails: readonly Mail[];
   /** The body as stored: with SCHEDULE-STATUS where somebody was told. */
   readonly body: string | null;
 }
 
-/** What the server does for `user` (a `mailto:` address) when `before` becomes `after`; null is absence. */
+/**
+ * What the server does for `user` (a `mailto:` address) when `before` becomes `after`; null is absence. Copies that Baikal
+ * puts into the calendars of attendees on the same server are left out.
+ */
 export function schedule(before: string | null, after: string | null, user: string): Scheduled {
   const old = infoOf(before);
   const fresh = infoOf(after);
@@ -73,15 +82,15 @@ export function schedule(before: string | null, after: string | null, user: stri
   const uid = (fresh ?? old)?.uid ?? '';
 
   if (organizer === address(user)) {
-    const told = new Set([...(old?.attendees.keys() ?? []), ...(fresh?.attendees.keys() ?? [])]);
-    told.delete(organizer);
-    const mails = [...told].flatMap((to): Mail[] => {
+    const known = new Set([...(old?.attendees.keys() ?? []), ...(fresh?.attendees.keys() ?? [])]);
+    known.delete(organizer);
+    const mails = [...known].flatMap((to): Mail[] => {
       const isIn = fresh?.attendees.has(to) === true;
       if (!isIn || fresh.isCancelled) return [{ method: 'CANCEL', to, uid }];
       const isChanged = old?.attendees.has(to) !== true || old.times !== fresh.times;
       return isChanged ? [{ method: 'REQUEST', to, uid }] : [];
     });
-    return { mails, body: told.size === 0 ? after : withStatus(after, told) };
+    return { mails, body: withStatus(after, new Set(mails.map((mail) => mail.to))) };
   }
 
   const isQuiet = (fresh ?? old)?.isClientsOrganizer === true;

@@ -55,6 +55,8 @@ export interface CalDavServer {
   readonly mails: Mail[];
   /** Requests in hand: now, and the most at once since the last `forget`; also for one path only. */
   readonly concurrency: { readonly now: number; readonly max: number; readonly maxPerPath: number };
+  /** Connections taken since the start. */
+  readonly connections: number;
   /** Empties `requests`, `mails` and the concurrency counters. */
   forget(): void;
   fail(rule: FaultRule): Fault;
@@ -232,6 +234,8 @@ export async function startCalDavServer(options: CalDavServerOptions = {}): Prom
   }
 
   const server = createServer(receive);
+  let connections = 0;
+  server.on('connection', () => (connections += 1));
   await listen(server, options.port ?? 0, options.host ?? '127.0.0.1');
   const { port } = server.address() as AddressInfo;
   const url = `http://${options.host ?? '127.0.0.1'}:${port}${base}`;
@@ -243,6 +247,9 @@ export async function startCalDavServer(options: CalDavServerOptions = {}): Prom
     requests,
     mails: world.mails,
     concurrency: counters,
+    get connections() {
+      return connections;
+    },
     objects: (user, calendar) =>
       new Map(
         [...(store.calendars.get(user)?.get(calendar)?.objects ?? [])].map(([name, object]) => [

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs';
 
 export interface User {
   readonly name: string;
@@ -108,13 +108,15 @@ export function openStore(users: readonly User[], stateFile: string | null): Sto
 
   const hasState = stateFile !== null && existsSync(stateFile);
   if (hasState) {
+    const text = readFileSync(stateFile, 'utf8');
     // A killed process may have left half a last line; nobody was told that it was stored.
-    for (const line of readFileSync(stateFile, 'utf8').split('\n').slice(0, -1)) {
+    const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+    if (whole !== text) truncateSync(stateFile, Buffer.byteLength(whole));
+    for (const line of whole.split('\n')) {
       if (line !== '') carryOut(JSON.parse(line) as Entry);
     }
   }
   const file = stateFile === null ? null : openSync(stateFile, 'a');
-  if (hasState && file !== null && !readFileSync(stateFile, 'utf8').endsWith('\n')) writeSync(file, '\n');
 
   function apply(entry: Entry): void {
     if (file !== null) writeSync(file, `${JSON.stringify(entry)}\n`);
