@@ -35,7 +35,9 @@ const slots: Readonly<Record<Kind, number>> = { ingest: 16, deliver: 8 };
 /** Says when a source is read and a target written, never how. */
 export function createWorker(deps: WorkerDeps): Worker {
   const stopping = new AbortController();
-  const running = new Map<string, { promise: Promise<void>; again: boolean }>();
+  const running = new Map<string, Promise<void>>();
+  /** Runs that were hinted at while they ran. */
+  const hintedAgain = new Set<string>();
   const waiting: Record<Kind, (() => void)[]> = { ingest: [], deliver: [] };
   const free: Record<Kind, number> = { ...slots };
   const schedules: Job[] = [];
@@ -54,30 +56,30 @@ export function createWorker(deps: WorkerDeps): Worker {
   /** Starts a run in the background, once per source or target; a hint during a run means one more run. */
   const begin = async (kind: Kind, id: string): Promise<void> => {
     const key = `${kind}:${id}`;
-    const present = running.get(key);
-    if (present !== undefined) {
-      present.again = true;
+    if (running.has(key)) {
+      hintedAgain.add(key);
       return;
     }
-    const entry = { promise: Promise.resolve(), again: false };
-    running.set(key, entry);
+    running.set(key, Promise.resolve());
     if (free[kind] > 0) free[kind] -= 1;
     else await new Promise<void>((resolve) => waiting[kind].push(resolve));
-    entry.promise = (async () => {
+    const promise = (async () => {
       try {
         do {
-          entry.again = false;
+          hintedAgain.delete(key);
           if (!stopping.signal.aborted) await run(kind, id);
-        } while (entry.again && !stopping.signal.aborted);
+        } while (hintedAgain.has(key));
       } catch (error) {
         deps.log.event('worker.failed', { kind, id, reason: error instanceof Error ? error.message : String(error) });
       } finally {
         running.delete(key);
+        hintedAgain.delete(key);
         const next = waiting[kind].shift();
         if (next === undefined) free[kind] += 1;
         else next();
       }
     })();
+    if (running.has(key)) running.set(key, promise);
   };
 
   const sweep = async (): Promise<void> => {
@@ -116,7 +118,7 @@ export function createWorker(deps: WorkerDeps): Worker {
       stopping.abort(new Error('stopping'));
       for (const schedule of schedules) schedule.cancel();
       for (const resume of [...waiting.ingest.splice(0), ...waiting.deliver.splice(0)]) resume();
-      await Promise.allSettled([...running.values()].map((entry) => entry.promise));
+      await Promise.allSettled(running.values());
     },
   };
 }

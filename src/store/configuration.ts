@@ -31,7 +31,7 @@ function splitSecret(source: SourceConfig): { settings: SourceConfig; secret: st
 
 function joinSecret(settings: SourceConfig, secret: string | null): SourceConfig {
   const field = secretFields[settings.kind];
-  return field === null ? settings : ({ ...settings, [field]: secret ?? '' } as SourceConfig);
+  return field === null ? settings : ({ ...settings, [field]: secret ?? '' });
 }
 
 /** Throws `secret.unreadable` when the source's secret cannot be opened. */
@@ -245,7 +245,20 @@ async function rerenderTarget(db: Db, targetId: string): Promise<void> {
     where target_id = ${targetId}`.execute(db);
 }
 
-export type EntryKind = 'cloud' | 'tenant' | 'target' | 'calendar' | 'source';
+/** Orders a full reading; with `dropCursor` what the source gave us to continue by is of no use any more. */
+export async function readAnew(db: Db, sourceId: string, options: { dropCursor: boolean }): Promise<void> {
+  if (options.dropCursor) await sql`delete from stream where source_id = ${sourceId}`.execute(db);
+  await sql`
+    update source set epoch = epoch + 1, is_full_wanted = true, wanted_version = wanted_version + 1, not_before = null
+    where id = ${sourceId}`.execute(db);
+}
+
+/** A target's calendar that no source goes into any more; what we wrote there is deleted at the next delivery. */
+export async function removeCalendar(db: Db, targetId: string, calendarId: string): Promise<void> {
+  await sql`delete from target_calendar where target_id = ${targetId} and id = ${calendarId}`.execute(db);
+}
+
+export type EntryKind = 'cloud' | 'tenant' | 'target' | 'source';
 
 /**
  * Takes an entry out of the configuration. A source's claims go with it, other sources' meetings stay. Entries of a
@@ -259,11 +272,6 @@ export async function removeEntry(db: Db, kind: EntryKind, id: string): Promise<
     case 'tenant':
       await sql`delete from tenant where id = ${id}`.execute(db);
       return;
-    case 'calendar': {
-      const [targetId, calendarId] = id.split('/');
-      await sql`delete from target_calendar where target_id = ${targetId} and id = ${calendarId}`.execute(db);
-      return;
-    }
     case 'source': {
       const found = await sql<{
         targetId: string;

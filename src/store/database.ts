@@ -29,7 +29,7 @@ export async function openStore(url: string, options: { poolSize?: number; waitM
     discovery: { warnWhenNoEntities: false },
     logger: () => undefined,
   });
-  const db = orm.em.getKysely<Record<string, never>>() as unknown as Db;
+  const db = orm.em.getKysely<Record<string, never>>();
   try {
     await waitUntilItAnswers(db, options.waitMs ?? 0);
     await migrate(orm, db);
@@ -78,7 +78,7 @@ async function waitUntilItAnswers(db: Db, waitMs: number): Promise<void> {
 const migrationLock = 727_001;
 
 /** Several processes may start at once: one migrates, the others wait and find nothing to do. */
-async function migrate(orm: MikroORM, db: Db): Promise<void> {
+async function migrate(orm: { readonly migrator: { up(): Promise<unknown> } }, db: Db): Promise<void> {
   await db.connection().execute(async (connection) => {
     await sql`select pg_advisory_lock(${migrationLock})`.execute(connection);
     try {

@@ -50,7 +50,9 @@ export const aTarget = (url: string, settings: Partial<Target> = {}): Target => 
   ...settings,
 });
 
-export const aGraphSource = (settings: Partial<GraphSource> & Pick<GraphSource, 'id' | 'tenant' | 'mailbox'>): GraphSource => ({
+export const aGraphSource = (
+  settings: Partial<GraphSource> & Pick<GraphSource, 'id' | 'tenant' | 'mailbox'>,
+): GraphSource => ({
   kind: 'graph',
   calendar: 'default',
   into: { target: 'me', calendar: 'work' },

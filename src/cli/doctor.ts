@@ -1,0 +1,103 @@
+import { existsSync } from 'node:fs';
+import { toSyncError } from '../shared/errors.ts';
+import { loadModel, loadTenant } from '../store/configuration.ts';
+import { loadTarget } from '../store/targets.ts';
+import { loadModelFile } from '../config/yaml.ts';
+import { exitCodes, tell, withProduct, type Overrides } from './context.ts';
+
+export interface Check {
+  readonly name: string;
+  readonly state: 'ok' | 'failed' | 'warning';
+  readonly says: string;
+  readonly code: string | null;
+  readonly remedy: string | null;
+}
+
+/** One line per thing that must work, with what to do about it. Reads only. */
+export function doctor(json: boolean, overrides: Overrides): Promise<number> {
+  return withProduct(overrides, async ({ env, product }) => {
+    const checks: Check[] = [];
+    const signal = AbortSignal.timeout(120_000);
+    const check = async (
+      name: string,
+      work: () => Promise<string | { warning: string; remedy: string }>,
+    ): Promise<void> => {
+      let result: Check;
+      try {
+        const says = await work();
+        result =
+          typeof says === 'string'
+            ? { name, state: 'ok', says, code: null, remedy: null }
+            : { name, state: 'warning', says: says.warning, code: null, remedy: says.remedy };
+      } catch (thrown) {
+        const error = toSyncError(thrown);
+        const remedy = error.recovery.kind === 'operator' ? error.recovery.remedy : 'Try again in a minute.';
+        result = { name, state: 'failed', says: error.message, code: error.code, remedy };
+      }
+      checks.push(result);
+      if (!json) process.stdout.write(`${describe(result)}\n`);
+    };
+
+    await check('PostgreSQL', () => Promise.resolve(`answers (${product.databaseKind})`));
+    await check('encryption key', () => Promise.resolve(`key ${product.box.currentKeyId}`));
+    const { configFile } = env;
+    if (configFile !== null && existsSync(configFile))
+      await check(`file ${configFile}`, () => {
+        const { tenants, targets, sources } = loadModelFile(configFile, env.lookUp);
+        return Promise.resolve(`${tenants.length} tenants, ${targets.length} targets, ${sources.length} sources`);
+      });
+    const model = await loadModel(product.store.db, product.box);
+    if (model.sources.length === 0)
+      await check('configuration', () =>
+        Promise.resolve({
+          warning: 'no source is configured yet',
+          remedy: 'Write calendars.yaml and run "calendar-sync apply".',
+        }),
+      );
+    for (const tenant of model.tenants)
+      await check(`tenant ${tenant.id}`, async () => {
+        await loadTenant(product.store.db, product.box, tenant.id);
+        await (await product.openGraph(tenant.id)).signIn();
+        return `signs in to ${tenant.cloud} (a token alone proves no permission; see its sources)`;
+      });
+    for (const source of model.sources)
+      if (source.kind === 'graph')
+        await check(`source ${source.id}`, async () => {
+          const facts = await (await product.openSource({ config: source })).probeCalendar(signal);
+          if (facts.isOwn) return `reads the calendar "${facts.name}" of ${source.mailbox}`;
+          return {
+            warning: `"${facts.name}" is a local copy of a calendar of ${facts.owner ?? 'somebody else'}`,
+            remedy: 'Read it at its owner instead, or events may show twice.',
+          };
+        });
+    for (const target of model.targets)
+      await check(`target ${target.id}`, async () => {
+        const state = await loadTarget(product.store.db, target.id);
+        if (state === null) return 'is being removed';
+        const dav = product.openTarget(state);
+        const home = await dav.discover(signal);
+        const calendars = await dav.listCalendars(signal);
+        const mailboxes = new Set(
+          model.sources.flatMap((source) => ('mailbox' in source ? [source.mailbox.toLowerCase()] : [])),
+        );
+        const own = home.addresses.find((address) => mailboxes.has(address.replace(/^mailto:/i, '').toLowerCase()));
+        if (own !== undefined)
+          return {
+            warning: `the account's own address ${own} is a mirrored mailbox`,
+            remedy: 'Nothing is mailed by us; give the account another address so that no other program mails either.',
+          };
+        return `answers at ${home.home}, ${calendars.length} calendars`;
+      });
+
+    const failed = checks.filter((one) => one.state === 'failed').length;
+    if (json) tell(true, { checks }, []);
+    else process.stdout.write(failed === 0 ? 'All is well.\n' : `${failed} of ${checks.length} checks failed.\n`);
+    return failed === 0 ? exitCodes.ok : exitCodes.trouble;
+  });
+}
+
+function describe(check: Check): string {
+  const sign = { ok: 'ok  ', warning: 'warn', failed: 'FAIL' }[check.state];
+  const remedy = check.remedy === null ? '' : `\n      ${check.remedy}`;
+  return `${sign}  ${check.name}: ${check.says}${check.code === null ? '' : ` (${check.code})`}${remedy}`;
+}

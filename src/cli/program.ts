@@ -1,0 +1,162 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { version } from '../version.ts';
+import { applyCommand, diffCommand, exportCommand } from './apply.ts';
+import { exitCodes, tellFailure, type Overrides } from './context.ts';
+import { doctor } from './doctor.ts';
+import { decideHeld, listHeld } from './guard.ts';
+import { showHistory } from './history.ts';
+import { serve } from './serve.ts';
+import { syncNow } from './sync.ts';
+
+const help = {
+  codes: `
+Exit codes: 0 all went well, 1 trouble was found, 2 wrong usage or configuration (nothing was changed),
+3 something needed does not answer.`,
+};
+
+interface Json {
+  readonly json?: boolean;
+}
+
+/** Runs one command line. Gives the exit code; never throws for what a person did wrong. */
+export async function runProgram(args: readonly string[], overrides: Overrides): Promise<number> {
+  let code: number = exitCodes.ok;
+  const program = new Command('calendar-sync')
+    .description('Mirrors the calendars of several Microsoft 365 tenants into one CalDAV account.')
+    .version(version)
+    .exitOverride()
+    .configureHelp({ sortSubcommands: false })
+    .addHelpText('after', help.codes);
+  const json = new Option('--json', 'print JSON for programs');
+  const command = (
+    name: string,
+    description: string,
+    examples: readonly string[],
+    parent: Command = program,
+  ): Command =>
+    parent
+      .command(name)
+      .description(description)
+      .addHelpText('after', `\nExamples:\n${examples.map((example) => `  calendar-sync ${example}`).join('\n')}`);
+
+  for (const [name, description] of [
+    ['serve', 'Run the whole service: HTTP and one worker.'],
+    ['web', 'Run only the HTTP door; workers run elsewhere.'],
+    ['worker', 'Run only a worker; any number may share one database.'],
+  ] as const)
+    command(name, description, [name]).action(async () => {
+      code = await serve(name, overrides);
+    });
+
+  command('sync [source]', 'Read one source, or all, deliver what changed, and wait for it.', [
+    'sync',
+    'sync contoso-me --full',
+  ])
+    .option('--full', 'compare everything in the window, not only what changed')
+    .addOption(json)
+    .action(async (source: string | undefined, options: Json & { full?: boolean }) => {
+      code = await syncNow(source ?? null, { json: options.json ?? false, full: options.full ?? false }, overrides);
+    });
+
+  command('apply [file]', 'Make the configuration what the file says.', ['apply', 'apply calendars.yaml --prune'])
+    .option('--prune', 'also remove what the file does not have')
+    .addOption(json)
+    .action(async (file: string | undefined, options: Json & { prune?: boolean }) => {
+      code = await applyCommand(
+        file ?? null,
+        { json: options.json ?? false, prune: options.prune ?? false },
+        overrides,
+      );
+    });
+
+  command('diff [file]', 'Show what apply would change. Exits with 1 when something would.', [
+    'diff',
+    'diff calendars.yaml --prune',
+  ])
+    .option('--prune', 'as for apply')
+    .addOption(json)
+    .action(async (file: string | undefined, options: Json & { prune?: boolean }) => {
+      code = await diffCommand(file ?? null, { json: options.json ?? false, prune: options.prune ?? false }, overrides);
+    });
+
+  command('export', 'Print the configuration as a file for apply; secrets as references, never themselves.', [
+    'export > calendars.yaml',
+  ])
+    .addOption(json)
+    .action(async (options: Json) => {
+      code = await exportCommand(options.json ?? false, overrides);
+    });
+
+  command('doctor', 'Check everything that must work, with a remedy for what does not. Reads only.', [
+    'doctor',
+    'doctor --json',
+  ])
+    .addOption(json)
+    .action(async (options: Json) => {
+      code = await doctor(options.json ?? false, overrides);
+    });
+
+  command('history', 'Show what was written and what was left out, newest first.', [
+    'history --status error --limit 50',
+    'history --source contoso-me --since 2026-11-01T00:00:00Z',
+  ])
+    .addOption(new Option('--status <status>', 'only these').choices(['ok', 'error']))
+    .option('--source <id>', 'only of this source')
+    .option('--target <id>', 'only of this target')
+    .option('--action <name>', 'only this action: create, update, delete, ingest, hold, pause…')
+    .option('--since <instant>', 'only from then on, ISO 8601', parseInstant)
+    .option('--limit <n>', 'how many lines', parseCount, 30)
+    .addOption(json)
+    .action(
+      async (
+        options: Json & {
+          status?: 'ok' | 'error';
+          source?: string;
+          target?: string;
+          action?: string;
+          since?: Date;
+          limit: number;
+        },
+      ) => {
+        code = await showHistory(options, options.json ?? false, overrides);
+      },
+    );
+
+  const guard = program.command('guard').description('Removals that were too many at once and wait for a decision.');
+  command('list', 'List what is held.', ['guard list'], guard)
+    .addOption(json)
+    .action(async (options: Json) => {
+      code = await listHeld(options.json ?? false, overrides);
+    });
+  for (const [decision, description] of [
+    ['approve', 'Carry the held removals of a source out.'],
+    ['discard', 'Keep the events, and read the source anew.'],
+  ] as const)
+    command(`${decision} <source>`, description, [`guard ${decision} contoso-me`], guard)
+      .addOption(json)
+      .action(async (source: string, options: Json) => {
+        code = await decideHeld(decision, source, options.json ?? false, overrides);
+      });
+
+  try {
+    await program.parseAsync(['node', 'calendar-sync', ...args]);
+    return code;
+  } catch (thrown) {
+    // Commander has told the person already; asking for help or the version is no fault.
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exitCodes.ok : exitCodes.invalid;
+    return tellFailure(thrown, args.includes('--json'));
+  }
+}
+
+function parseInstant(text: string): Date {
+  const at = new Date(text);
+  if (Number.isNaN(at.getTime())) throw new InvalidArgumentError('Write an instant like 2026-11-01T00:00:00Z.');
+  return at;
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1 || count > 10_000)
+    throw new InvalidArgumentError('Write a whole number from 1 to 10000.');
+  return count;
+}
