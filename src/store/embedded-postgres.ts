@@ -124,7 +124,7 @@ async function connect(url: string, onLost: () => void): Promise<Client | Error>
   const client = new Client({
     connectionString: url,
     application_name: 'calendar-sync presence',
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: 3_000, // children of a killed server may hold its socket, and never answer
   });
   let isPresent = false;
   client.on('error', () => undefined); // `end` follows

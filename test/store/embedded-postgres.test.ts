@@ -5,17 +5,25 @@ import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 
+import { findBinaries } from '../../src/store/embedded-binaries.ts';
 import { startEmbedded } from '../../src/store/embedded-postgres.ts';
 
+/** For tests that need no empty folder: making a database takes a second. */
+let shared: string;
 let folder: string;
 let children: ChildProcess[];
 
+beforeAll(() => {
+  shared = aFolder();
+});
+
+afterAll(() => rmSync(shared, { recursive: true, force: true }));
+
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'embedded-'));
-  chmodSync(folder, 0o755);
+  folder = aFolder();
   children = [];
 });
 
@@ -60,29 +68,29 @@ describe('when two processes start at once on an empty folder', () => {
 
 describe('the embedded database', () => {
   it('stays up until the last of its users stops, whatever their order', async () => {
-    const one = await startEmbedded(folder);
-    const two = await startEmbedded(folder);
+    const one = await startEmbedded(shared);
+    const two = await startEmbedded(shared);
     await one.stop();
     await one.stop();
     expect(await sql(two.url, 'select current_user, current_database()')).toEqual([
       { current_user: 'calendaruser', current_database: 'calendardb' },
     ]);
     await two.stop();
-    expect(existsSync(join(folder, 'postgres', 'postmaster.pid'))).toBe(false);
+    expect(existsSync(join(shared, 'postgres', 'postmaster.pid'))).toBe(false);
   });
 
   it('is started again by its user after it was killed', async () => {
-    const embedded = await startEmbedded(folder);
-    await sql(embedded.url, 'create table note (text text)', "insert into note values ('committed')");
+    const embedded = await startEmbedded(shared);
+    await sql(embedded.url, 'create table kept (text text)', "insert into kept values ('committed')");
     process.kill(postmaster(), 'SIGKILL');
-    expect(await answering(embedded.url, 'select text from note')).toEqual([{ text: 'committed' }]);
+    expect(await answering(embedded.url, 'select text from kept')).toEqual([{ text: 'committed' }]);
     await embedded.stop();
   });
 
   it('is reachable by a socket only, in a folder closed to others', async () => {
-    const embedded = await startEmbedded(folder);
+    const embedded = await startEmbedded(shared);
     expect(await sql(embedded.url, 'show listen_addresses')).toEqual([{ listen_addresses: '' }]);
-    expect(statSync(join(folder, 'postgres')).mode & 0o077).toBe(0);
+    expect(statSync(join(shared, 'postgres')).mode & 0o077).toBe(0);
     await embedded.stop();
   });
 
@@ -101,9 +109,9 @@ describe('the embedded database', () => {
   });
 
   it('starts although the lock of a dead server names a living program', async () => {
-    await (await startEmbedded(folder)).stop();
-    await writeFile(join(folder, 'postgres', 'postmaster.pid'), `${process.pid}\n${folder}/postgres\n1\n5432\n`);
-    const embedded = await startEmbedded(folder);
+    await (await startEmbedded(shared)).stop();
+    await writeFile(join(shared, 'postgres', 'postmaster.pid'), `${process.pid}\n${shared}/postgres\n1\n5432\n`);
+    const embedded = await startEmbedded(shared);
     expect(await sql(embedded.url, 'select 1 as one')).toEqual([{ one: 1 }]);
     await embedded.stop();
   });
@@ -120,6 +128,14 @@ describe('the embedded database', () => {
     await (await startEmbedded(join(folder, 'elsewhere'))).stop(); // the orphan of the killed one
   });
 
+  it('says what to do where its binaries are not installed', async () => {
+    await expect(findBinaries('riscv64')).rejects.toMatchObject({
+      code: 'store.embedded_unavailable',
+      field: 'DATABASE_URL',
+      message: 'No embedded PostgreSQL for linux-riscv64: @embedded-postgres/linux-riscv64 is not installed',
+    });
+  });
+
   it('names the folder that is closed to the account that runs PostgreSQL for root', async () => {
     if (process.getuid?.() !== 0) return;
     const closed = join(folder, 'closed');
@@ -127,6 +143,12 @@ describe('the embedded database', () => {
     await expect(startEmbedded(join(closed, 'data'))).rejects.toThrow(`the folder ${closed} is closed to it`);
   });
 });
+
+function aFolder(): string {
+  const made = mkdtempSync(join(tmpdir(), 'embedded-'));
+  chmodSync(made, 0o755); // root's PostgreSQL runs under another account
+  return made;
+}
 
 async function starting(dataDir: string): Promise<{ child: ChildProcess; url: string }> {
   const script = join(import.meta.dirname, '../support/embedded-process.ts');
@@ -143,7 +165,7 @@ async function leaving(child: ChildProcess): Promise<void> {
 }
 
 function postmaster(): number {
-  return Number.parseInt(readFileSync(join(folder, 'postgres', 'postmaster.pid'), 'utf8'), 10);
+  return Number.parseInt(readFileSync(join(shared, 'postgres', 'postmaster.pid'), 'utf8'), 10);
 }
 
 async function sql(url: string, ...statements: string[]): Promise<unknown> {
