@@ -252,11 +252,16 @@ export function networkFault(thrown: unknown, host: string): SyncError {
   });
 }
 
+/** The innermost system code, else the name; faults of fetch come from other realms, so their class says nothing. */
 function faultName(thrown: unknown): string {
-  for (let each = thrown, level = 0; each instanceof Error && level < 5; each = each.cause, level += 1) {
-    const own = 'code' in each && typeof each.code === 'string' ? each.code : null;
+  let name = 'unknown fault';
+  for (let each = thrown, level = 0; each !== undefined && level < 5; each = member(each, 'cause'), level += 1) {
+    const own = stringOf(each, 'code');
     if (own !== null) return own;
-    if (each.name === 'TimeoutError' || each.name === 'AbortError') return each.name;
+    name =
+      level === 0 || /^(?:Timeout|Abort)Error$/.test(stringOf(each, 'name') ?? '')
+        ? (stringOf(each, 'name') ?? name)
+        : name;
   }
-  return thrown instanceof Error ? thrown.name : 'unknown fault';
+  return name;
 }

@@ -12,6 +12,7 @@ import {
   type Session,
 } from './calendars.ts';
 import type { GraphClient } from './client.ts';
+import { members } from './members.ts';
 import type { Owner } from './people.ts';
 import { rebuildSeries } from './rebuild.ts';
 import { readCollection, readEvent, type WireCalendar } from './wire.ts';
@@ -42,10 +43,12 @@ export interface GraphCalendarSource extends Source {
 
 /**
  * One calendar of Microsoft 365 by `calendarView/delta`. The cursor is Graph's own next or delta link, which freezes the
- * window in it; a cold start is a full reading over the window.
+ * window in it; a cold start is a full reading over the window. Worth keeping as long as the process lives: it remembers
+ * the calendar's id and some occurrences.
  */
 export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOptions): GraphCalendarSource {
   let known: WireCalendar | null = null;
+  const occurrences = members();
   const calendarOf = async (session: Session): Promise<WireCalendar> =>
     (known ??= await resolveCalendar(session, wanted));
 
@@ -101,7 +104,9 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
       if (answer === null || next === null) throw notACollection();
       client.checkLink(next);
       const { claims, stale } = assemble(answer.items, await ownerFor(session, answer.items));
-      return { claims, stale, cursor: next, isLast: answer.nextLink === null, requests: session.requests() };
+      const masters = occurrences.take(answer.items).filter((key) => stale.every((each) => each.key !== key));
+      const all = [...stale, ...masters.map((key) => ({ key, why: 'member' as const }))];
+      return { claims, stale: all, cursor: next, isLast: answer.nextLink === null, requests: session.requests() };
     },
 
     async rebuild(key, window, signal) {

@@ -32,8 +32,11 @@ export function parseIso(text: string | null): number | null {
   if (text === null) return null;
   const wall = tryParseLocal(text);
   if (wall !== null) return sane(wall);
-  const parsed = /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(parsed) ? null : sane(Math.floor(parsed / 1_000));
+  const [, local = '', sign, hours, minutes] = /^(.+)([+-])(\d\d):?(\d\d)$/.exec(text) ?? [];
+  const offsetWall = tryParseLocal(local);
+  if (offsetWall === null) return null;
+  const offset = (Number(hours) * 60 + Number(minutes)) * 60;
+  return sane(sign === '-' ? offsetWall + offset : offsetWall - offset);
 }
 
 /** `2026-07-01T07:00:00Z` of a date-time property, null when it says "never" (year 1). */
