@@ -100,7 +100,7 @@ function fieldChanges(before: Entry, after: Entry): FieldChange[] {
   return [...new Set([...old.keys(), ...next.keys()])]
     .filter((field) => old.get(field) !== next.get(field))
     .map((field) => {
-      const isSecret = SECRET.test(field);
+      const isSecret = SECRET.test(field) || (field === 'url' && [before, after].some(isFeed));
       return {
         field,
         isSecret,
@@ -109,6 +109,11 @@ function fieldChanges(before: Entry, after: Entry): FieldChange[] {
         consequences: consequencesOfField(field, before, after),
       };
     });
+}
+
+/** The address of a feed is all that keeps others from reading it. */
+function isFeed(entry: Entry): boolean {
+  return 'kind' in entry && entry.kind === 'ics';
 }
 
 /** Each plain value by its path; entries of lists by their id; other lists as one value. */

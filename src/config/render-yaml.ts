@@ -108,6 +108,8 @@ function leastOf(source: SourceConfig): SourceConfig {
 
 function secretsOf(source: SourceConfig, references: References): object {
   if (source.kind === 'caldav') return { password: references.for(source.id, 'password') };
+  // The address of a feed is all that keeps others from reading it.
+  if (source.kind === 'ics') return { url: references.for(source.id, 'url') };
   return source.kind === 'powerautomate' ? { key: references.for(source.id, 'key') } : {};
 }
 

@@ -313,6 +313,8 @@ const FILTERS = [
 ];
 
 function isSecret(path: Path): boolean {
+  // The address of a feed is all that keeps others from reading it.
+  if (path[0] === 'sources' && path.at(-1) === 'url') return true;
   return path.some((part) => ['secret', 'password', 'key', 'certificate'].includes(String(part)));
 }
 

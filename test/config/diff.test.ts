@@ -75,11 +75,13 @@ describe('the difference between two configurations', () => {
       ...diffModels(example, withTarget({ password: 'hunter3' }), { prune: false }),
       ...diffModels(example, withTenant({ credential: { kind: 'secret', secret: 'hunter3' } }), { prune: false }),
       ...diffModels(example, withTenant({ credential: null }), { prune: false }),
+      ...diffModels(example, withFeed('https://feeds.example/hunter3.ics'), { prune: false }),
     ];
     expect(sentences(changes)).toEqual([
       'target me: password changed',
       'tenant contoso: credential.secret changed',
       'tenant contoso: credential.kind changed; credential.secret changed',
+      'source holidays: url changed',
     ]);
     expect(JSON.stringify(changes)).not.toContain('hunter');
   });
@@ -171,6 +173,13 @@ function withSource(some: Partial<GraphSource>): Model {
   return {
     ...example,
     sources: example.sources.map((source, index) => (index === 0 ? ({ ...source, ...some } as SourceConfig) : source)),
+  };
+}
+
+function withFeed(url: string): Model {
+  return {
+    ...example,
+    sources: example.sources.map((source) => (source.kind === 'ics' ? { ...source, url } : source)),
   };
 }
 

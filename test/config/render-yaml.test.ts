@@ -16,6 +16,7 @@ const secrets: Record<string, string> = {
   BAIKAL_PASSWORD: 'hunter2-baikal',
   ICLOUD_HOME_PASSWORD: 'hunter2-icloud',
   ICLOUD_PASSWORD: 'hunter2-icloud',
+  HOLIDAYS_URL: 'https://feeds.example/holidays.ics',
   OLD_FLOW_KEY: 'hunter2-hunter2-flow',
   FLOW_KEY: 'hunter2-hunter2-flow',
 };
@@ -37,6 +38,7 @@ describe('an exported configuration', () => {
         '#   AGENCY_PRIVATE_KEY',
         '#   ME_PASSWORD',
         '#   ICLOUD_HOME_PASSWORD',
+        '#   HOLIDAYS_URL',
         '#   OLD_FLOW_KEY',
       ].join('\n'),
     );

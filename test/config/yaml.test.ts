@@ -153,11 +153,11 @@ sources:
     const secrets = `
   - { id: a, kind: powerautomate, mailbox: me@x.example, key: hunter2, into: me/work }
   - { id: b, kind: caldav, url: 'https://x.example', username: '', password: '', calendar: c, into: me/work }
-  - { id: c, kind: ics, url: '\${BAIKAL_PASSWORD}', into: me/work }`;
+  - { id: c, kind: ics, url: 'hunter2\${BAIKAL_PASSWORD}', into: me/work }`;
     const lines = faultsOf(`${TARGET}\nsources:${secrets}`);
     expect(lines).toHaveLength(4);
     expect(lines.join('\n')).not.toMatch(/hunter2|baikal-password/);
-    expect(lines[3]).toContain('"${BAIKAL_PASSWORD}" is no http or https URL');
+    expect(lines[3]).toContain('sources.c.url: is no http or https URL');
   });
 });
 
