@@ -235,6 +235,22 @@ describe('events', () => {
     expect([await subject(one?.key), await subject(other?.id)]).toEqual(['One', 'Other']);
   });
 
+  it('count as inside a window that they overlap, without length too', async () => {
+    const { calendar, client } = await contoso();
+    for (const [subject, start, end] of [
+      ['before', '2026-05-04T11:00', '2026-05-04T12:00'],
+      ['into', '2026-05-04T11:00', '2026-05-04T12:01'],
+      ['moment', '2026-05-04T12:00', '2026-05-04T12:00'],
+      ['out of', '2026-05-04T12:59', '2026-05-04T14:00'],
+      ['after', '2026-05-04T13:00', '2026-05-04T14:00'],
+    ] as const) {
+      calendar.createEvent({ subject, start, end });
+    }
+    const hour = 'startDateTime=2026-05-04T12:00:00%2B02:00&endDateTime=2026-05-04T11:00:00';
+    const { json } = await client.get(`${ann}/calendarView?${hour}`);
+    expect(json.value.map(({ subject }) => subject)).toEqual(['into', 'moment', 'out of']);
+  });
+
   it('are refused over a span of more than 1825 days', async () => {
     const { client } = await contoso();
     const { json } = await client.get(`${ann}/calendarView?startDateTime=2020-01-01&endDateTime=2026-01-01`);

@@ -1,18 +1,8 @@
-import {
-  ConfidentialClientApplication,
-  type Configuration,
-  type INetworkModule,
-  type NetworkRequestOptions,
-} from '@azure/msal-node';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { Client } from '@microsoft/microsoft-graph-client';
 
 import { contoso as startContoso, tuesdays } from '../support/graph/contoso.ts';
-import { mapOrigins } from '../support/graph/origins.ts';
 import type { OutlookCalendar } from '../support/graph/outlook.ts';
-import { directoryOf } from '../support/graph/people.ts';
-import { RawClient, type RawEvent } from '../support/graph/raw-client.ts';
-import { selfSigned } from '../support/graph/self-signed.ts';
+import type { RawEvent } from '../support/graph/raw-client.ts';
 import type { GraphSimulator, SimulatorOptions } from '../support/graph/simulator.ts';
 import type { Switches } from '../support/graph/switches.ts';
 
@@ -29,148 +19,6 @@ const year = 'startDateTime=2026-01-01T00:00:00Z&endDateTime=2027-01-01T00:00:00
 const delta = `/users/ann@contoso.example/calendarView/delta?${year}`;
 const brief = ({ type, '@removed': removed, subject, start }: RawEvent): string =>
   removed ? 'removed' : `${type ?? ''} ${subject ?? (start as { dateTime: string }).dateTime.slice(5, 10)}`;
-
-/** MSAL as it is, over the simulator's fetch. */
-function msal(simulator: GraphSimulator, auth: Partial<Configuration['auth']>) {
-  const send = (method: string) => async (url: string, request?: NetworkRequestOptions) => {
-    const body = request?.body === undefined ? {} : { body: request.body };
-    const response = await simulator.fetch(url, { method, headers: request?.headers ?? {}, ...body });
-    return {
-      status: response.status,
-      headers: Object.fromEntries(response.headers),
-      body: (await response.json()) as never,
-    };
-  };
-  const networkClient: INetworkModule = { sendGetRequestAsync: send('GET'), sendPostRequestAsync: send('POST') };
-  const authority = `https://login.microsoftonline.com/${directoryOf('contoso.example')}`;
-  return new ConfidentialClientApplication({
-    auth: { clientId: 'app-1', authority, ...auth },
-    system: { networkClient },
-  });
-}
-const graphScope = { scopes: ['https://graph.microsoft.com/.default'] };
-
-describe('the simulated login', () => {
-  it('gives unmodified MSAL a token with which the unmodified Graph client reads a calendar', async () => {
-    const { simulator, calendar } = await contoso();
-    calendar.createEvent({ subject: 'Stand-up', start: '2026-05-04T09:00', end: '2026-05-04T09:15' });
-    const result = await msal(simulator, { clientSecret: 'right' }).acquireTokenByClientCredential(graphScope);
-    const client = Client.initWithMiddleware({
-      middleware: {
-        execute: async (context) => {
-          const headers = { authorization: `Bearer ${result?.accessToken ?? ''}` };
-          context.response = await simulator.fetch(String(context.request), {
-            ...context.options,
-            headers,
-          });
-        },
-      },
-    });
-
-    const answer = (await client.api('/users/ann@contoso.example/calendar/events').get()) as { value: RawEvent[] };
-
-    expect(answer.value).toMatchObject([
-      {
-        subject: 'Stand-up',
-        type: 'singleInstance',
-        start: { dateTime: '2026-05-04T07:00:00.0000000', timeZone: 'UTC' },
-      },
-    ]);
-  });
-
-  it('accepts the assertion of the registered certificate only', async () => {
-    const { simulator, tenant } = await contoso({ now: () => new Date() });
-    const [registered, other] = [selfSigned(), selfSigned()];
-    tenant.configure({ certificate: registered.certificate });
-    const withKey = ({ thumbprintSha256, privateKey }: typeof registered) =>
-      msal(simulator, { clientCertificate: { thumbprintSha256, privateKey } }).acquireTokenByClientCredential(
-        graphScope,
-      );
-
-    await expect(withKey(registered)).resolves.toHaveProperty('accessToken');
-    await expect(withKey(other)).rejects.toThrow('700027');
-    await expect(withKey({ ...other, thumbprintSha256: registered.thumbprintSha256 })).rejects.toThrow('700027');
-  });
-
-  it.each<[number, string, { form?: Record<string, string>; login?: string; tenant?: string; configure?: object }]>([
-    [7000215, 'a wrong secret', { form: { client_secret: 'wrong' } }],
-    [7000222, 'an expired secret', { configure: { secretExpiresAt: '2026-04-30T00:00:00Z' } }],
-    [700016, 'an unknown app', { form: { client_id: 'app-2' } }],
-    [7000112, 'a disabled app', { configure: { isAppDisabled: true } }],
-    [90002, 'an unknown tenant', { tenant: 'nobody.example' }],
-    [900382, "another cloud's login host", { login: 'https://login.microsoftonline.us' }],
-    [500011, "another cloud's Graph host", { form: { scope: 'https://graph.microsoft.us/.default' } }],
-    [1002012, 'a scope that is not .default', { form: { scope: 'https://graph.microsoft.com/Calendars.Read' } }],
-  ])('answers AADSTS%i to %s', async (code, _, { form, login, tenant: directory, configure = {} }) => {
-    const { tenant, client } = await contoso();
-    tenant.configure(configure);
-    expect(await client.askToken(form, login, directory)).toMatchObject({ error_codes: [code] });
-  });
-
-  it('issues a token though nothing is granted, and then the calendar refuses', async () => {
-    const { tenant, client } = await contoso();
-    tenant.configure({ consent: false });
-    const { status, json } = await client.get('/users/ann@contoso.example/calendar');
-    expect([status, json.error?.code]).toEqual([403, 'ErrorAccessDenied']);
-    tenant.configure({ allowedMailboxes: ['ann@contoso.example'] });
-    expect((await client.get('/users/ann@contoso.example/calendar')).status).toBe(200);
-  });
-
-  it('lets a policy shut out other mailboxes, and knows guests and unknown people', async () => {
-    const { tenant, client } = await contoso();
-    tenant.addMailbox({ upn: 'bo@contoso.example' });
-    tenant.addMailbox({ upn: 'guest@contoso.example', kind: 'guest' });
-    tenant.configure({ allowedMailboxes: ['ann@contoso.example', 'guest@contoso.example'] });
-    const code = async (upn: string) => (await client.get(`/users/${upn}/calendars`)).json.error?.code;
-    expect(await code('bo@contoso.example')).toBe('ErrorAccessDenied');
-    expect(await code('guest@contoso.example')).toBe('MailboxNotEnabledForRESTAPI');
-    expect(await code('nobody@contoso.example')).toBe('Request_ResourceNotFound');
-  });
-
-  it('refuses expired tokens and those of another cloud', async () => {
-    let now = new Date('2026-05-01T12:00:00Z');
-    const { client, simulator, tenant } = await contoso({ now: () => now });
-    expect((await client.get('/users/ann@contoso.example/calendar')).status).toBe(200);
-    now = new Date('2026-05-01T14:00:00Z');
-    expect((await client.get('/users/ann@contoso.example/calendar')).json.error?.code).toBe(
-      'InvalidAuthenticationToken',
-    );
-    const fresh = new RawClient(simulator, tenant.state);
-    await fresh.signIn('https://login.microsoftonline.com');
-    expect(
-      (await fresh.get('https://graph.microsoft.us/v1.0/users/ann@contoso.example/calendar')).json.error?.message,
-    ).toContain('audience');
-  });
-
-  it('says admin_consent=True even when the v2 consent was refused', async () => {
-    const { simulator, tenant } = await contoso();
-    tenant.configure({ consent: false });
-    const ask = async (more: string) => {
-      const query = `client_id=app-1&redirect_uri=https%3A%2F%2Fsync.example%2Fback&state=s1&scope=x${more}`;
-      const url = `https://login.microsoftonline.com/contoso.example/v2.0/adminconsent?${query}`;
-      const response = await simulator.fetch(url, { redirect: 'manual' });
-      return Object.fromEntries(new URL(response.headers.get('location') ?? '').searchParams);
-    };
-    expect(await ask('&prompt=refuse')).toMatchObject({
-      error: 'consent_required',
-      admin_consent: 'True',
-      state: 's1',
-    });
-    expect(tenant.state.consent).toBe(false);
-    expect(await ask('')).toMatchObject({ tenant: directoryOf('contoso.example'), admin_consent: 'True' });
-    expect(tenant.state.consent).toBe(true);
-  });
-
-  it('lets another process build the same fetch, and nothing out', async () => {
-    const { simulator } = await contoso();
-    const elsewhere = mapOrigins(JSON.parse(JSON.stringify(simulator.originMap)) as Record<string, string>);
-    const url = 'https://login.microsoftonline.us/organizations/v2.0/.well-known/openid-configuration';
-    expect(await (await elsewhere(url)).json()).toMatchObject({
-      token_endpoint: expect.stringContaining('https://login.microsoftonline.us/'),
-    });
-    await expect(elsewhere('https://elsewhere.example/')).rejects.toThrow('fetch failed');
-  });
-});
 
 describe('calendarView/delta', () => {
   it('sends singles, masters and stubs over pages, then only what changed', async () => {
@@ -263,6 +111,32 @@ describe('calendarView/delta', () => {
     expect(await status(`/calendars/${calendar.id}/events/${trip.key}`)).toBe(200);
     expect(await status(`/calendars/${calendar.id}/events/${talk.key}`)).toBe(404);
     expect(await status(`/calendars/${team.id}/events/${talk.key}`)).toBe(200);
+  });
+
+  it('tells what changes in the middle of a round in the next one', async () => {
+    const { calendar, client } = await contoso();
+    const lunch = calendar.createEvent({ subject: 'Lunch', start: '2026-05-04T12:00' });
+    const gone = calendar.createEvent({ subject: 'Gone', start: '2026-05-04T12:00' });
+    const series = tuesdays(calendar);
+    const page = await client.get(delta, 'odata.maxpagesize=1, IdType="ImmutableId"');
+    calendar.updateEvent(lunch, { subject: 'Long lunch' });
+    calendar.delete(gone);
+    calendar.reschedule(series, { start: '10:00' });
+    const rest = await client.round(page.json['@odata.nextLink'] ?? '');
+    const next = await client.round(rest.deltaLink);
+
+    expect(page.json.value.map(brief)).toEqual(['singleInstance Lunch']);
+    // Neither the deleted event nor occurrences by their old ids.
+    expect(rest.items.map(brief)).toEqual(['seriesMaster Review']);
+    expect(next.items.map(brief).sort()).toEqual([
+      'occurrence 05-05',
+      'occurrence 05-12',
+      'occurrence 05-19',
+      'occurrence 05-26',
+      'removed',
+      'seriesMaster Review',
+      'singleInstance Long lunch',
+    ]);
   });
 
   it('keeps few generations of its state and tells the loss as configured', async () => {

@@ -61,20 +61,21 @@ export class GraphApi {
     const tenant = world.tenant(grant.directory);
     const [version, root, ...rest] = call.url.pathname.slice(1).split('/').map(decodeURIComponent);
     if (!tenant || version !== 'v1.0') return notSupported(call);
-    if (root === 'subscriptions') return this.parts.subscriptions.answer(call, grant, rest, this.accessTo(tenant));
-    if (root !== 'users') return notSupported(call);
-    const [user, ...path] = rest;
+    if (root === 'subscriptions')
+      return this.parts.subscriptions.answer(call, grant, rest, this.accessTo(tenant, grant));
+    if (root !== 'users' && !(root === 'me' && grant.user !== null)) return notSupported(call);
+    const [user, ...path] = root === 'me' ? [grant.user ?? '', ...rest] : rest;
     if (user === undefined) return this.listUsers(call, tenant);
     const mailbox = requireMailbox(world, tenant, user);
     if (path.length === 0 || path[0] === 'mailboxSettings') return directoryAnswer(tenant, mailbox, path.length > 0);
-    requireAccess(tenant, mailbox);
+    requireAccess(tenant, mailbox, grant);
     return this.calendarRoute(call, mailbox, path);
   }
 
-  private accessTo(tenant: TenantState): (user: string) => MailboxState {
+  private accessTo(tenant: TenantState, grant: Grant): (user: string) => MailboxState {
     return (user) => {
       const mailbox = requireMailbox(this.parts.world, tenant, user);
-      requireAccess(tenant, mailbox);
+      requireAccess(tenant, mailbox, grant);
       return mailbox;
     };
   }
@@ -200,14 +201,16 @@ function requireMailbox(world: World, tenant: TenantState, user: string): Mailbo
  * The two ways to limit an app: an ApplicationAccessPolicy on top of consent (`auth-limit-mailbox-access.md`), or RBAC for
  * Applications without any Entra grant.
  */
-function requireAccess(tenant: TenantState, mailbox: MailboxState): void {
+function requireAccess(tenant: TenantState, mailbox: MailboxState, { user }: Grant): void {
   const { allowedMailboxes, consent } = tenant;
   const isNamed =
     allowedMailboxes !== 'all' && allowedMailboxes.some((name) => name.toLowerCase() === mailbox.upn.toLowerCase());
-  if (!consent && !isNamed) {
+  // Somebody who signed in reaches their own mailbox, whatever the app may by itself.
+  const isPermitted = user === null ? consent || isNamed : user === mailbox.id;
+  if (!isPermitted) {
     throw new Refusal(graphError(403, 'ErrorAccessDenied', 'Access is denied. Check credentials and try again.'));
   }
-  if (consent && allowedMailboxes !== 'all' && !isNamed) {
+  if (user === null && allowedMailboxes !== 'all' && !isNamed) {
     throw new Refusal(
       graphError(
         403,

@@ -1,9 +1,11 @@
 /** The login host: discovery, admin consent and app-only tokens (Entra docs `v2-oauth2-client-creds-grant-flow.md`). */
-import { constants, createHash, createHmac, verify, X509Certificate } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 
+import { aadsts, type AadstsCode, type FailureFacts } from './aadsts.ts';
+import { isAssertionRight } from './client-assertion.ts';
 import type { SimulatedCloud } from './clouds.ts';
 import { ok, type Answer, type Call } from './exchange.ts';
-import { guid } from './ids.ts';
+import { SignIns, type SignedIn } from './sign-ins.ts';
 import type { TenantState } from './state.ts';
 import type { World } from './world.ts';
 
@@ -11,65 +13,24 @@ export interface Grant {
   readonly directory: string;
   readonly cloud: string;
   readonly client: string;
+  /** Mailbox id of the person who signed in; null: the app by itself. */
+  readonly user: string | null;
   /** Epoch milliseconds. */
   readonly expiresMs: number;
 }
-
-/** AADSTS codes with the OAuth error and status they come with (Entra docs `reference-error-codes.md`). */
-const failures = {
-  7000215: [
-    401,
-    'invalid_client',
-    "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{client}'.",
-  ],
-  7000222: [401, 'invalid_client', "The provided client secret keys for app '{client}' are expired."],
-  700027: [
-    401,
-    'invalid_client',
-    'The certificate with identifier used to sign the client assertion is not registered on application, or the assertion failed signature validation.',
-  ],
-  700016: [
-    400,
-    'unauthorized_client',
-    "Application with identifier '{client}' was not found in the directory '{tenant}'.",
-  ],
-  7000112: [401, 'invalid_client', "Application '{client}' is disabled."],
-  7000216: [
-    401,
-    'invalid_client',
-    "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.",
-  ],
-  90002: [
-    400,
-    'invalid_request',
-    "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.",
-  ],
-  900382: [400, 'invalid_request', 'Confidential Client is not supported in Cross Cloud request.'],
-  500011: [
-    400,
-    'invalid_resource',
-    "The resource principal named {resource} was not found in the tenant named '{tenant}'.",
-  ],
-  1002012: [
-    400,
-    'invalid_scope',
-    'The provided value for scope is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier.',
-  ],
-  70003: [400, 'unsupported_grant_type', 'The app requested an unsupported grant type.'],
-} as const satisfies Record<number, readonly [number, string, string]>;
-
-export type AadstsCode = keyof typeof failures;
 
 export class Login {
   private readonly world: World;
   private readonly clouds: readonly SimulatedCloud[];
   private readonly tokenMinutes: () => number;
+  readonly signIns: SignIns;
   private issued = 0;
 
   constructor(world: World, clouds: readonly SimulatedCloud[], tokenMinutes: () => number) {
     this.world = world;
     this.clouds = clouds;
     this.tokenMinutes = tokenMinutes;
+    this.signIns = new SignIns(world);
   }
 
   answer(call: Call): Answer {
@@ -80,6 +41,8 @@ export class Login {
     const [, tenant = '', rest = ''] = /^\/([^/]+)\/(.*)$/.exec(path) ?? [];
     if (rest.endsWith('.well-known/openid-configuration')) return this.openIdConfiguration(host, tenant);
     if (rest === 'oauth2/v2.0/token' && call.method === 'POST') return this.token(host, tenant, call);
+    if (rest === 'oauth2/v2.0/authorize') return this.signIns.authorize(call);
+    if (rest === 'oauth2/v2.0/devicecode' && call.method === 'POST') return this.signIns.deviceCode(host, call);
     if (rest === 'adminconsent' || rest === 'v2.0/adminconsent') return this.adminConsent(tenant, call);
     return { status: 404, body: '' };
   }
@@ -114,7 +77,7 @@ export class Login {
   private openIdConfiguration(host: SimulatedCloud, directory: string): Answer {
     const tenant = this.world.tenant(directory);
     const isGeneral = ['common', 'organizations', 'consumers'].includes(directory);
-    if (!tenant && !isGeneral) return this.failure(90002, { tenant: directory });
+    if (!tenant && !isGeneral) return this.fail(90002, { tenant: directory });
     const id = tenant?.directory ?? '{tenantid}';
     const base = `${host.login}/${tenant?.directory ?? directory}`;
     return ok({
@@ -141,19 +104,26 @@ export class Login {
       .find((part) => part.endsWith('/.default'))
       ?.replace(/\/\.default$/, '');
     const facts = { client, tenant: directory, resource: resource ?? scope };
-    if (form.get('grant_type') !== 'client_credentials') return this.failure(70003, facts);
+    const isAppOnly = form.get('grant_type') === 'client_credentials';
     const tenant = this.world.tenant(directory);
-    if (!tenant) return this.failure(90002, facts);
+    if (!tenant) return this.fail(90002, facts);
     const home = this.clouds.find(({ id }) => id === tenant.cloud);
     // The tenant is known but lives elsewhere: tokens never cross clouds (`deployments.md`).
-    if (home?.login !== host.login) return this.failure(900382, facts);
-    if (client !== tenant.client) return this.failure(700016, facts);
-    if (tenant.isAppDisabled) return this.failure(7000112, facts);
-    const refused = this.checkCredential(tenant, form, host, directory);
-    if (refused !== null) return this.failure(refused, facts);
-    if (resource === undefined) return this.failure(1002012, facts);
+    if (home?.login !== host.login) return this.fail(900382, facts);
+    if (client !== tenant.client) return this.fail(700016, facts);
+    if (tenant.isAppDisabled) return this.fail(7000112, facts);
+    // Public clients sign people in without any credential of their own.
+    const isPublic = !isAppOnly && !form.has('client_secret') && !form.has('client_assertion');
+    const refused = isPublic ? null : this.checkCredential(tenant, form, host, directory);
+    if (refused !== null) return this.fail(refused, facts);
+    if (!isAppOnly) {
+      const signedIn = this.signIns.redeem(tenant, form);
+      if (typeof signedIn === 'number') return this.fail(signedIn, facts);
+      return ok(this.issueTo(tenant, signedIn));
+    }
+    if (resource === undefined) return this.fail(1002012, facts);
     // The Graph host in the scope must be the tenant's own cloud's (`sdks/national-clouds.md`).
-    if (resource !== home.graph) return this.failure(500011, facts);
+    if (resource !== home.graph) return this.fail(500011, facts);
     // A token is issued even when no role is granted: it proves nothing about consent.
     return ok(this.issue(tenant));
   }
@@ -180,23 +150,43 @@ export class Login {
     return isExpired ? 7000222 : null;
   }
 
-  private issue(tenant: TenantState): Record<string, unknown> {
+  private issue(tenant: TenantState, user: string | null = null): Record<string, unknown> {
     this.issued += 1;
     const lifeMs = this.tokenMinutes() * 60_000;
-    const grant = {
-      directory: tenant.directory,
-      cloud: tenant.cloud,
-      client: tenant.client,
-      expiresMs: this.world.now().getTime() + lifeMs,
-      number: this.issued,
-    };
-    const payload = Buffer.from(JSON.stringify(grant)).toString('base64url');
+    const { directory, cloud, client } = tenant;
+    const grant: Grant = { directory, cloud, client, user, expiresMs: this.world.now().getTime() + lifeMs };
+    const payload = Buffer.from(JSON.stringify({ ...grant, number: this.issued })).toString('base64url');
     const seconds = Math.round(lifeMs / 1000);
     return {
       token_type: 'Bearer',
       expires_in: seconds,
       ext_expires_in: seconds,
       access_token: `${payload}.${this.signature(payload)}`,
+    };
+  }
+
+  /** A person's tokens: refresh token and identity come along, in the form that MSAL keeps accounts by. */
+  private issueTo(tenant: TenantState, { mailbox, scope, refreshToken }: SignedIn): Record<string, unknown> {
+    const encoded = (part: object): string => Buffer.from(JSON.stringify(part)).toString('base64url');
+    const seconds = Math.floor(this.world.now().getTime() / 1000);
+    const identity = {
+      aud: tenant.client,
+      iss: `https://login.microsoftonline.com/${tenant.directory}/v2.0`,
+      iat: seconds,
+      exp: seconds + 3600,
+      oid: mailbox.id,
+      sub: mailbox.id,
+      tid: tenant.directory,
+      preferred_username: mailbox.upn,
+      name: mailbox.name,
+      ver: '2.0',
+    };
+    return {
+      ...this.issue(tenant, mailbox.id),
+      scope,
+      refresh_token: refreshToken,
+      id_token: `${encoded({ alg: 'RS256', typ: 'JWT' })}.${encoded(identity)}.simulated`,
+      client_info: encoded({ uid: mailbox.id, utid: tenant.directory }),
     };
   }
 
@@ -227,55 +217,7 @@ export class Login {
     return { status: 302, headers: { location: back.href }, body: null };
   }
 
-  private failure(code: AadstsCode, facts: { client?: string; tenant: string; resource?: string }): Answer {
-    const [status, error, text] = failures[code];
-    const filled = text.replaceAll(/\{(client|tenant|resource)\}/g, (_, name: keyof typeof facts) => facts[name] ?? '');
-    const [trace, correlation] = [guid('trace', code), guid('correlation', code)];
-    return {
-      status,
-      body: {
-        error,
-        error_description: `AADSTS${code}: ${filled} Trace ID: ${trace} Correlation ID: ${correlation} Timestamp: ${this.world.nowText().replace('T', ' ')}`,
-        error_codes: [code],
-        timestamp: this.world.nowText(),
-        trace_id: trace,
-        correlation_id: correlation,
-        error_uri: `https://login.microsoftonline.com/error?code=${code}`,
-      },
-    };
+  private fail(code: AadstsCode, facts: FailureFacts): Answer {
+    return aadsts(code, facts, this.world.nowText());
   }
-}
-
-/** Checks a client assertion as Entra does: certificate thumbprint, signature (RS256 or PS256), audience, time, subject. */
-function isAssertionRight(assertion: string, tenant: TenantState, audiences: readonly string[], now: Date): boolean {
-  if (tenant.certificate === null) return false;
-  const certificate = new X509Certificate(tenant.certificate);
-  const [header = '', payload = '', signature = ''] = assertion.split('.');
-  const head = parseJwtPart(header);
-  const claims = parseJwtPart(payload);
-  const thumb = (hash: 'sha1' | 'sha256'): string => createHash(hash).update(certificate.raw).digest('base64url');
-  if (head['x5t#S256'] !== thumb('sha256') && head['x5t'] !== thumb('sha1')) return false;
-  const isPss = head['alg'] === 'PS256';
-  const padding = isPss
-    ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }
-    : { padding: constants.RSA_PKCS1_PADDING };
-  const signed = verify(
-    'sha256',
-    Buffer.from(`${header}.${payload}`),
-    { key: certificate.publicKey, ...padding },
-    Buffer.from(signature, 'base64url'),
-  );
-  const seconds = now.getTime() / 1000;
-  return (
-    signed &&
-    audiences.includes(String(claims['aud'])) &&
-    claims['iss'] === tenant.client &&
-    claims['sub'] === tenant.client &&
-    Number(claims['exp']) > seconds &&
-    Number(claims['nbf'] ?? 0) <= seconds + 300
-  );
-}
-
-function parseJwtPart(part: string): Record<string, unknown> {
-  return JSON.parse(Buffer.from(part, 'base64url').toString()) as Record<string, unknown>;
 }

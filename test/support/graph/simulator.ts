@@ -119,6 +119,16 @@ export class GraphSimulator {
     return calendar.expected(window);
   }
 
+  /** Somebody enters a device code and signs in. */
+  enterDeviceCode(userCode: string, upn: string): void {
+    this.login.signIns.enterDeviceCode(userCode, upn);
+  }
+
+  /** An administrator ends somebody's sign-ins: refreshing answers AADSTS50173. */
+  revokeSignIns(upn: string): void {
+    this.login.signIns.revoke(upn);
+  }
+
   fail(options: FaultOptions): Fault {
     return this.faults.add(options);
   }
