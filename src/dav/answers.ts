@@ -45,10 +45,10 @@ export function readPut(answer: Answer, asked: Asked): PutResult {
   throw failureOf(answer, asked);
 }
 
-/** 204 is removed, 404 and 410 are missing, 412 is a failed precondition; all else throws DavError. */
+/** 204 is removed (200 with XML for Radicale), 404 and 410 are missing, 412 is a failed precondition; all else throws DavError. */
 export function readRemove(answer: Answer, asked: Asked): RemoveResult {
   if (isFrom(answer, asked)) {
-    if (answer.status === 204) return { kind: 'removed' };
+    if (answer.status === 204 || (answer.status === 200 && !asked.isSabre && isXml(answer))) return { kind: 'removed' };
     if (answer.status === 404 || answer.status === 410) return { kind: 'missing' };
     if (answer.status === 412) return { kind: 'precondition-failed', etag: etagOf(answer) };
   }
@@ -79,6 +79,8 @@ export function expectMultistatus(answer: Answer, asked: Asked): void {
 }
 
 const isHtml = (answer: Answer): boolean => /^text\/html\b/i.test(answer.headers.get('content-type') ?? '');
+const isXml = (answer: Answer): boolean =>
+  /^(?:text|application)\/xml\b/i.test(answer.headers.get('content-type') ?? '');
 const isFrom = (answer: Answer, asked: Asked): boolean =>
   !asked.isSabre || answer.headers.get('x-sabre-version') !== null;
 

@@ -60,7 +60,12 @@ export async function readChanges(
       throw unusable('dav.sync_token_stale', calendarHref, 'our sync token is not of this calendar any more');
     }
     if (!page.isCut && (next === goal || isStuck || goal === null)) {
-      return { changed: [...changed].map(([href, etag]) => ({ href, etag })), removed: [...removed], syncToken: next };
+      // Radicale lists removals in a first report too.
+      return {
+        changed: [...changed].map(([href, etag]) => ({ href, etag })),
+        removed: syncToken === null ? [] : [...removed],
+        syncToken: next,
+      };
     }
     token = next;
   }

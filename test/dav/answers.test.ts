@@ -189,6 +189,16 @@ describe('other answers', () => {
     expect(readRemove(answer, asked('DELETE'))).toEqual(result);
   });
 
+  it('to DELETE may be 200 with XML (Radicale), but not from sabre/dav, and no web page', () => {
+    const radicale = answered(200, { 'content-type': 'text/xml; charset=utf-8' }, '<multistatus xmlns="DAV:"/>');
+
+    expect(readRemove(radicale, asked('DELETE', false))).toEqual({ kind: 'removed' });
+    expect(() =>
+      readRemove({ ...radicale, headers: new Headers({ ...sabre, 'content-type': 'text/xml' }) }, asked('DELETE')),
+    ).toThrow('not ready');
+    expect(() => readRemove(answered(200, html), asked('DELETE', false))).toThrow('not ready');
+  });
+
   it('takes a proxy’s 404 for no proof that an object is missing', () => {
     expect(() => readRemove(answered(404, html), asked('DELETE'))).toThrow('not from the calendar server');
     expect(() => readGet(answered(404, html), asked('GET'))).toThrow('not from the calendar server');
