@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { SyncError } from '../../src/shared/errors.ts';
 import { createLog, type Log, nullLog } from '../../src/shared/log.ts';
 import type { EventName } from '../../src/shared/log-events.ts';
+import { renderEvents } from '../support/render-events.ts';
 
 let folder: string;
 let lines: string[];
@@ -117,6 +118,14 @@ describe('log files', () => {
     next.close();
     expect(files()).toEqual(['calendar-sync-2026-07-01.001.log']);
     expect(sourcesIn('calendar-sync-2026-07-01.001.log')).toEqual(['one', 'other', 'one again', 'next']);
+  });
+});
+
+describe('docs/events.md', () => {
+  it('lists every event (UPDATE_GOLDEN=1 writes it anew)', () => {
+    const path = join(import.meta.dirname, '../../docs/events.md');
+    if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(path, renderEvents());
+    expect(readFileSync(path, 'utf8')).toBe(renderEvents());
   });
 });
 
