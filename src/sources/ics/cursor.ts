@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { SyncError } from '../../shared/errors.ts';
+
+const shape = z.object({
+  etag: z.string().nullable(),
+  modified: z.string().nullable(),
+  /** Of the last text that was read to its end; null in a full reading. */
+  digest: z.string().nullable(),
+  /** Keys that were claimed from it, sorted. */
+  keys: z.array(z.string()).readonly(),
+  /** In the middle of a reading: the text that is read, and the last key that was dealt with. */
+  reading: z.object({ digest: z.string(), after: z.string() }).nullable(),
+});
+
+/**
+ * Where the reading of a feed stands. Every answer but a 304 is the whole feed; the keys of the answer before tell what
+ * is no longer in it.
+ */
+export type FeedCursor = Readonly<z.infer<typeof shape>>;
+
+export function writeCursor(state: FeedCursor): string {
+  return JSON.stringify(state);
+}
+
+/** Throws `ics.cursor_invalid` (reread) for what `writeCursor` did not write. */
+export function readCursor(text: string): FeedCursor {
+  try {
+    return shape.parse(JSON.parse(text));
+  } catch (thrown) {
+    throw new SyncError('Where the reading of the feed had got to is not known any more', {
+      code: 'ics.cursor_invalid',
+      recovery: { kind: 'reread' },
+      cause: thrown,
+    });
+  }
+}
