@@ -88,13 +88,39 @@ describe('faults', () => {
   });
 
   it('include throttling beyond four requests at once for a mailbox', async () => {
-    const { simulator, client } = await contoso({ latencyMs: 30 });
+    const { simulator, tenant, client } = await contoso({ latencyMs: 30 });
     await client.get(`${ann}/calendar`);
     const statuses = await Promise.all(
       Array.from({ length: 6 }, async () => (await client.get(`${ann}/calendar`)).status),
     );
     expect(statuses.filter((status) => status === 429)).toHaveLength(2);
     expect(simulator.requests.filter(({ status }) => status === 429)).toHaveLength(2);
+
+    tenant.addMailbox({ upn: 'bo@contoso.example' });
+    const both = async () => {
+      const paths = [ann, ann, ann, '/users/bo@contoso.example', '/users/bo@contoso.example'];
+      return (await Promise.all(paths.map(async (path) => (await client.get(`${path}/calendar`)).status))).sort();
+    };
+    expect(await both()).toEqual([200, 200, 200, 200, 200]);
+    simulator.switches.concurrencyPer = 'app';
+    expect(await both()).toEqual([200, 200, 200, 200, 429]);
+  });
+
+  it('can nest the code that tells more', async () => {
+    const { simulator, client } = await contoso();
+    simulator.fail({ how: { status: 403, code: 'accessDenied', innerCode: 'ErrorAccessDenied' }, match: '/calendars' });
+    const { json } = await client.get(`${ann}/calendars`);
+    expect(json.error).toMatchObject({ code: 'accessDenied', innererror: { code: 'ErrorAccessDenied' } });
+  });
+
+  it('can be a change that falls between two requests', async () => {
+    const { simulator, calendar, client } = await contoso();
+    const series = tuesdays(calendar);
+    simulator.before('/instances', () => calendar.cancelOccurrence(series, '2026-05-12'));
+    const path = `${ann}/events/${series.key}`;
+    const before = (await client.get(path)).json['changeKey'];
+    expect((await client.get(`${path}/instances?${year}`)).json.value).toHaveLength(3);
+    expect((await client.get(path)).json['changeKey']).not.toBe(before);
   });
 
   it('can be waited for', async () => {

@@ -252,6 +252,7 @@ describe("the demo's world", () => {
     for (let time = 0; time < 2; time += 1) {
       const demo = await startGraphSimulator({ now: () => new Date('2026-05-01T12:00:00Z') });
       const world = demoWorld(demo);
+      expect(Math.abs(demo.world.state.items.length - 120)).toBeLessThan(10);
       const random = seededRandom(3);
       const said = Array.from({ length: 60 }, () => world.step(random));
       expect(new Set(said).size).toBeGreaterThan(40);

@@ -2,7 +2,14 @@
 import { graphError, type Answer } from './exchange.ts';
 
 export type How =
-  | { readonly status: number; readonly code?: string; readonly message?: string; readonly retryAfter?: string }
+  | {
+      readonly status: number;
+      readonly code?: string;
+      /** A more specific code, nested and in the other spelling, `innererror` (`errors.md`). */
+      readonly innerCode?: string;
+      readonly message?: string;
+      readonly retryAfter?: string;
+    }
   /** The connection breaks: before anything was done, or after, when only the answer is lost. */
   | { readonly reset: 'before' | 'after' }
   /** The true answer, cut in the middle of its JSON. */
@@ -28,6 +35,19 @@ export interface Fault {
 
 export class Faults {
   private readonly active: { options: FaultOptions; left: number; hits: number }[] = [];
+  private acts: { match: string | RegExp; act: () => void }[] = [];
+
+  /** See `GraphSimulator.before`. */
+  before(match: string | RegExp, act: () => void): void {
+    this.acts.push({ match, act });
+  }
+
+  /** Runs what waits for a request like this one. */
+  runActs(line: string): void {
+    const due = this.acts.filter(({ match }) => matches(line, match));
+    this.acts = this.acts.filter((waiting) => !due.includes(waiting));
+    for (const { act } of due) act();
+  }
 
   add(options: FaultOptions): Fault {
     const fault = { options, left: options.times ?? Infinity, hits: 0 };
@@ -65,5 +85,7 @@ const usualCodes: Readonly<Record<number, string>> = {
 export function statusAnswer(how: Extract<How, { status: number }>): Answer {
   const headers: Record<string, string> = how.retryAfter === undefined ? {} : { 'retry-after': how.retryAfter };
   const code = how.code ?? usualCodes[how.status] ?? 'UnknownError';
-  return graphError(how.status, code, how.message ?? 'A fault made on demand.', headers);
+  const message = how.message ?? 'A fault made on demand.';
+  if (how.innerCode === undefined) return graphError(how.status, code, message, headers);
+  return { status: how.status, headers, body: { error: { code, message, innererror: { code: how.innerCode } } } };
 }

@@ -12,6 +12,7 @@ import { Faults, matches, statusAnswer, type Fault, type FaultOptions, type How 
 import { GraphApi, throttled } from './graph-api.ts';
 import type { TruthInstance } from './instances.ts';
 import { Login } from './login.ts';
+import { callOf, lineOf, write } from './loopback.ts';
 import { mapOrigins, type OriginMap } from './origins.ts';
 import type { OutlookCalendar } from './outlook.ts';
 import { OutlookMailbox, SimulatedTenant, tenantFrom, type TenantOptions } from './people.ts';
@@ -133,6 +134,11 @@ export class GraphSimulator {
     return this.faults.add(options);
   }
 
+  /** Does something once, just before the next matching request is answered: what happens between two requests. */
+  before(match: string | RegExp, act: () => void): void {
+    this.faults.before(match, act);
+  }
+
   /** Loses the sync states of delta queries, of one calendar or all: the next links answer as `syncStateError` says. */
   forgetDeltaTokens(calendar?: OutlookCalendar): void {
     this.delta.forget(calendar?.id);
@@ -210,7 +216,9 @@ export class GraphSimulator {
     const concurrent = meter === null ? 0 : (this.inFlight.get(meter) ?? 0) + 1;
     if (meter !== null) this.inFlight.set(meter, concurrent);
     try {
-      const how = this.faults.take(lineOf(call.method, call.url.href));
+      const line = lineOf(call.method, call.url.href);
+      this.faults.runActs(line);
+      const how = this.faults.take(line);
       const slowMs = how && 'slowMs' in how ? how.slowMs : this.latencyMs;
       if (slowMs > 0) await new Promise((resolve) => setTimeout(resolve, slowMs));
       const isOver = concurrent > this.switches.mailboxConcurrency;
@@ -240,7 +248,7 @@ export class GraphSimulator {
     return isGraph ? this.graph.answer(call) : this.login.answer(call);
   }
 
-  /** Requests are counted per app and mailbox. */
+  /** Requests at once are counted per app and mailbox, or per app. */
   private meterOf(call: Call): string | null {
     const [, user] = /^\/v1\.0\/users\/([^/]+)\/./.exec(call.url.pathname) ?? [];
     const token = (call.headers['authorization'] ?? '').replace(/^Bearer /, '');
@@ -248,7 +256,8 @@ export class GraphSimulator {
     const grant = this.login.grantOf(token);
     const tenant = grant && this.world.tenant(grant.directory);
     const mailbox = tenant && this.world.mailboxOf(tenant, decodeURIComponent(user));
-    return grant && mailbox ? `${grant.client} ${mailbox.id}` : null;
+    if (!grant || !mailbox) return null;
+    return `${grant.client} ${this.switches.concurrencyPer === 'app' ? '' : mailbox.id}`;
   }
 }
 
@@ -267,38 +276,4 @@ export async function startGraphSimulator(options: SimulatorOptions = {}): Promi
     servers.set(origin, server);
   }
   return new GraphSimulator(options, servers);
-}
-
-async function callOf(origin: string, request: IncomingMessage): Promise<Call> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  const headers = Object.fromEntries(
-    Object.entries(request.headers).map(([name, value]) => [
-      name,
-      Array.isArray(value) ? value.join(', ') : (value ?? ''),
-    ]),
-  );
-  return {
-    method: request.method ?? 'GET',
-    url: new URL(request.url ?? '/', origin),
-    headers,
-    body: Buffer.concat(chunks).toString(),
-  };
-}
-
-function lineOf(method: string, url: string): string {
-  return `${method} ${decodeURIComponent(url.replaceAll(/%(?![0-9a-f]{2})/gi, '%25'))}`;
-}
-
-function write(response: ServerResponse, answer: Answer | null, how: How | null): void {
-  if (answer === null || (how && 'reset' in how)) {
-    response.socket?.resetAndDestroy();
-    return;
-  }
-  const isJson = answer.body !== null && typeof answer.body !== 'string';
-  const text = isJson ? JSON.stringify(answer.body) : (answer.body ?? '');
-  const sent = how && 'truncated' in how ? text.slice(0, Math.floor(text.length / 2)) : text;
-  const type = isJson ? 'application/json; odata.metadata=minimal; charset=utf-8' : 'text/plain';
-  response.writeHead(answer.status, { 'content-type': type, ...answer.headers });
-  response.end(sent);
 }

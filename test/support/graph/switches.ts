@@ -49,6 +49,8 @@ export interface Switches {
   duplicateSubscriptions: 'accepted' | 'refused';
   /** Concurrent requests per app and mailbox before 429 (`throttling-limits.md`). */
   mailboxConcurrency: number;
+  /** 2021 docs: per mailbox; a 2023 page and contrib PR#9428: per app over all mailboxes. */
+  concurrencyPer: 'mailbox' | 'app';
   /** Value of Retry-After when throttled; may be fractional. Null: absent. */
   retryAfter: string | null;
   /** Delta may shuffle, repeat and interleave empty pages (`delta-query-overview.md`); shares are of 1. */
@@ -91,6 +93,7 @@ export const defaultSwitches: Switches = {
   notifications: 'once',
   duplicateSubscriptions: 'accepted',
   mailboxConcurrency: 4,
+  concurrencyPer: 'mailbox',
   retryAfter: '1.5',
   disorder: null,
 };
