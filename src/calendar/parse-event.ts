@@ -31,7 +31,9 @@ export function textValue(component: JCal, wanted: string): string | null {
 
 /** A date or time of a property; null when it is none. */
 export function momentOf(property: JCalProperty, value: unknown, reader: EventReader): Moment | null {
-  const text = Array.isArray(value) ? String(value[0]) : String(value);
+  const written = Array.isArray(value) ? String(value[0]) : String(value);
+  // Some programs leave out VALUE=DATE or the seconds; ical.js then leaves their places empty.
+  const text = written.replace(/T::$/, '').replace(/:(Z?)$/, ':00$1');
   const wall = tryParseLocal(text);
   if (wall === null) return null;
   if (!text.includes('T')) return { kind: 'date', date: formatDay(dayOfSeconds(wall)) };

@@ -3,7 +3,7 @@
  * caller turns wall clocks into instants.
  */
 import { civilOf, dayOfSeconds, daysOf, daySeconds, monthLength, weekdayOf } from './civil.ts';
-import type { DayOf, Rule } from './rule.ts';
+import type { DayOf, Frequency, Rule } from './rule.ts';
 import { timeOfDay } from './rule.ts';
 
 export interface Occurrences {
@@ -17,10 +17,19 @@ export interface Occurrences {
 }
 
 const lastDay = daysOf(9999, 12, 31);
-// A rule may ask for a day that never comes (30 February). Periods in a row without any occurrence before we believe so.
-const maxEmpty = { YEARLY: 1_000, MONTHLY: 5_000, WEEKLY: 21_000, DAILY: 150_000, sub: 200_000 } as const;
+// A rule may ask for a day that never comes (30 February). Periods in a row without any occurrence before we believe so;
+// for hours and less, days that are left out whole count as one.
+const maxEmpty: Readonly<Record<Frequency, number>> = {
+  YEARLY: 1_000,
+  MONTHLY: 5_000,
+  WEEKLY: 5_000,
+  DAILY: 15_000,
+  HOURLY: 15_000,
+  MINUTELY: 15_000,
+  SECONDLY: 100_000,
+};
 // And a rule of seconds with a huge COUNT may have no end worth waiting for.
-const maxSteps = 2_000_000;
+const maxSteps = 300_000;
 
 /**
  * Yields the wall clocks in order, beginning with the first that is not before `from`. Jumps to `from` where the rule
@@ -37,14 +46,10 @@ export function* occurrences(series: Occurrences, from: number): Generator<numbe
 
   let period = rule.count === null ? firstPeriod(series, from) : 0;
   let empty = 0;
-  const patience =
-    rule.frequency === 'HOURLY' || rule.frequency === 'MINUTELY' || rule.frequency === 'SECONDLY'
-      ? maxEmpty.sub
-      : maxEmpty[rule.frequency];
-  for (let step = 0; step < maxSteps && left > 0 && empty < patience; step += 1) {
+  for (let step = 0; step < maxSteps && left > 0 && empty < maxEmpty[rule.frequency]; step += 1) {
     const walls = wallsOf(series, period);
     if (walls === null) return;
-    period += 1;
+    period = walls.length === 0 ? periodAfterGap(series, period) : period + 1;
     empty += 1;
     for (const wall of walls) {
       if (wall <= start) continue;
@@ -74,6 +79,19 @@ function firstPeriod({ start, rule }: Occurrences, from: number): number {
     default:
       return Math.max(0, Math.floor((from - start) / (unitSeconds[rule.frequency] * rule.interval)) - 1);
   }
+}
+
+/** The next period worth a look: rules of hours and less leave days that are not theirs in one step. */
+function periodAfterGap({ start, rule }: Occurrences, period: number): number {
+  if (!isWithinDay(rule.frequency)) return period + 1;
+  const step = rule.interval * unitSeconds[rule.frequency];
+  const day = dayOfSeconds(start + period * step);
+  if (isDayAllowed(rule, day)) return period + 1;
+  return Math.max(period + 1, Math.ceil(((day + 1) * daySeconds - start) / step));
+}
+
+function isWithinDay(frequency: Frequency): frequency is keyof typeof unitSeconds {
+  return frequency in unitSeconds;
 }
 
 const unitSeconds = { HOURLY: 3_600, MINUTELY: 60, SECONDLY: 1 } as const;

@@ -101,7 +101,7 @@ describe('rendering', () => {
     const series = aSeries({ main: anEntry({ start: day('2026-02-30'), end: null }) });
 
     expect(() => renderSeries(series, defaultOptions)).toThrow(
-      expect.objectContaining({ code: 'calendar.moment_invalid' }) as Error,
+      expect.objectContaining({ code: 'calendar.moment_invalid' }),
     );
   });
 
