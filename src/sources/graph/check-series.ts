@@ -174,9 +174,10 @@ function keyOf({ at, isAllDay }: Shown): string {
 }
 
 function shownBy(instances: readonly WireEvent[], master: WireEvent): Shown[] {
+  const zone = zonesOf(master)[0] ?? utc;
   return instances.flatMap((instance): Shown[] => {
     if (instance.isAllDay ?? master.isAllDay) {
-      const start = allDayTimes(instance, utc)?.start;
+      const start = allDayTimes(instance, zone)?.start;
       return start?.kind === 'date' ? [{ at: parseInstant(start.date), isAllDay: true }] : [];
     }
     const at = instantOf(instance.start);

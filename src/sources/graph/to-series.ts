@@ -150,7 +150,7 @@ export function listSeries(
   const list = new Map<string, Override>();
   for (const instance of instances) {
     const own = inherit(master, withInstanceTimes(instance, whole));
-    const times = ownTimes({ ...own, originalStartTimeZone: null, originalEndTimeZone: null });
+    const times = own.isAllDay === true ? ownTimes(own) : inUtc(own);
     if (times === null) continue;
     const original = times.start.kind === 'date' ? null : parseIso(instance.originalStart);
     const slot: Moment = original === null ? times.start : { kind: 'utc', instant: `${formatLocal(original)}Z` };
@@ -173,6 +173,10 @@ export function listSeries(
       sequence: master.sequence,
     },
   };
+}
+
+function inUtc(event: WireEvent): Times | null {
+  return ownTimes({ ...event, originalStartTimeZone: null, originalEndTimeZone: null });
 }
 
 /** The instance's row has times only; what an exception says beside comes from its whole form. */

@@ -432,7 +432,8 @@ describe('identity', () => {
 
   it('is the inner id of a meeting that another program sent', () => {
     const inner = Buffer.from('standup@calendar.example\0').toString('hex').toUpperCase();
-    const wrapped = `040000008200E00074C5B7101A82E00800000000${'0'.repeat(32)}25000000${'7643616C2D55696401000000'}${inner}`;
+    const header = `040000008200E00074C5B7101A82E00800000000${'0'.repeat(32)}25000000`;
+    const wrapped = `${header}7643616C2D55696401000000${inner}`;
     expect(single({ iCalUId: wrapped }).uid).toBe('standup@calendar.example');
   });
 
