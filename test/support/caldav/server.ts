@@ -2,7 +2,9 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import type { AddressInfo } from 'node:net';
 import { type AuthKind, openGate } from './auth.ts';
 import { type ActiveFault, type Fault, type FaultRule, openFaultBook } from './faults.ts';
-import { type Call, type Reply, type World, decide, encodeSegment, fail } from './protocol.ts';
+import { encodeSegment } from './places.ts';
+import { decide } from './protocol.ts';
+import { type Call, type Reply, type World, fail } from './replies.ts';
 import type { Mail } from './scheduling.ts';
 import { type StoredObject, type User, openStore } from './store.ts';
 
