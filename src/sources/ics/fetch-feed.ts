@@ -33,6 +33,14 @@ export const feedDefaults = {
     (await dnsLookup(host, { all: true })).map(({ address }) => address),
 };
 
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a lone % is a sign like any other
+  }
+};
+
 const maxRedirects = 5;
 const retry: Recovery = { kind: 'retry' };
 
@@ -52,7 +60,7 @@ export function feedUrl(text: string): { readonly url: URL; readonly authorizati
   url.username = '';
   url.password = '';
   url.hash = '';
-  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  const pair = `${decoded(username)}:${decoded(password)}`;
   return { url, authorization: username === '' ? null : `Basic ${Buffer.from(pair, 'utf8').toString('base64')}` };
 }
 

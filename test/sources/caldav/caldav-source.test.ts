@@ -474,7 +474,7 @@ describe('an account whose calendars are on other hosts', () => {
     const hosts: Record<string, string> = { 'caldav.icloud.com': front, 'p42-caldav.icloud.com': behind.url };
     const asked: string[] = [];
     const toLocal: typeof fetch = (input, init) => {
-      const url = new URL(input as string);
+      const url = new URL(input);
       asked.push(url.hostname);
       return fetch(new URL(`${url.pathname}${url.search}`, hosts[url.hostname]), init);
     };
