@@ -34,7 +34,11 @@ export type RemoveResult =
   | { readonly kind: 'missing' }
   | { readonly kind: 'precondition-failed'; readonly etag: string | null };
 
-const etagOf = (answer: Answer): string | null => answer.headers.get('etag');
+/** A weak etag (some proxies weaken what they compress) is as good as none: sabre/dav refuses it in If-Match. */
+function etagOf(answer: Answer): string | null {
+  const etag = answer.headers.get('etag');
+  return etag?.startsWith('W/') === true ? null : etag;
+}
 
 /** 201 and 204 are stored, 412 is a failed precondition; all else throws DavError (404: `dav.not_found`). */
 export function readPut(answer: Answer, asked: Asked): PutResult {
@@ -240,7 +244,9 @@ function judge(answer: Answer, asked: Asked): Verdict {
       says: 'the answer is not from the calendar server',
     };
   }
-  if (status === 404 || status === 410 || (status === 409 && isWrite(asked.method))) {
+  // 409: the parent is missing. 415 for a report: nothing there knows calendars, as in Baikal with CalDAV switched off.
+  const isElsewhere = (status === 409 && isWrite(asked.method)) || (status === 415 && asked.method === 'REPORT');
+  if (status === 404 || status === 410 || isElsewhere) {
     return askOperator('dav.not_found', 'there is no such collection', 'Check the URL of this account.');
   }
   if (asked.method === 'PUT' && (status === 400 || status === 415 || status === 422)) return bodyRefused;

@@ -395,6 +395,8 @@ describe('an outage of Baikal', () => {
     await expect(dav.remove(href, null)).rejects.toMatchObject(off);
     await expect(dav.get(href)).rejects.toMatchObject(off);
     await expect(dav.list(calendar)).rejects.toMatchObject(off);
+    await expect(dav.changes(calendar, null)).rejects.toMatchObject(off);
+    await expect(dav.multiget(calendar, [href])).rejects.toMatchObject(off);
   });
 
   it('is told from a deleted user', async () => {

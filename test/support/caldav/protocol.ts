@@ -26,6 +26,9 @@ export function decide(world: World, call: Call): Decision {
   const object = place.kind === 'object' ? place.calendar?.objects.get(place.name) : undefined;
   const refusal = precondition(call, object?.etag);
   if (refusal !== null) return only(refusal);
+  if (call.method === 'REPORT' && !world.isCalDavOn && /calendar-(?:multiget|query)/.test(call.body)) {
+    return only(fail(415, 'Sabre\\DAV\\Exception\\ReportNotSupported', 'The requested report is not supported'));
+  }
   if (place.kind === 'nowhere') return only(call.method === 'MKCALENDAR' ? parentMissing : notFound(place.message));
   if (place.kind === 'calendar' && place.calendar === null && call.method !== 'MKCALENDAR')
     return only(missingCalendar(place.href));

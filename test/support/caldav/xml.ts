@@ -12,7 +12,6 @@ export interface Element {
 export const dav = 'DAV:';
 export const caldav = 'urn:ietf:params:xml:ns:caldav';
 export const calendarServer = 'http://calendarserver.org/ns/';
-export const apple = 'http://apple.com/ns/ical/';
 
 const entities: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };
 
