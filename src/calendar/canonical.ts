@@ -49,7 +49,7 @@ const ignored = new Set([
   'categories',
 ]);
 /** Written or not, they mean the same (RFC 5545 sections 3.8.1.3, 3.8.1.9, 3.8.1.11, 3.8.2.7). */
-const defaults = new Set(['class:PUBLIC', 'priority:0', 'status:CONFIRMED', 'transp:OPAQUE']);
+const defaults = new Set(['class:PUBLIC', 'priority:[0]', 'status:CONFIRMED', 'transp:OPAQUE']);
 
 /** Properties that belong to the client that wrote them: acknowledged alarms, travel times. */
 export function isClientState(name: string): boolean {
