@@ -41,6 +41,8 @@ export interface GraphCalendarSource extends Source {
   probeCalendar(signal: AbortSignal): Promise<CalendarFacts>;
 }
 
+const MAX_ALIASES = 5_000;
+
 /**
  * One calendar of Microsoft 365 by `calendarView/delta`. The cursor is Graph's own next or delta link, which freezes the
  * window in it; a cold start is a full reading over the window. Worth keeping as long as the process lives: it remembers
@@ -49,6 +51,8 @@ export interface GraphCalendarSource extends Source {
 export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOptions): GraphCalendarSource {
   let known: WireCalendar | null = null;
   const occurrences = members();
+  /** Ids by which occurrences name their master where that is not the id of the master's own claim. */
+  const aliases = new Map<string, string>();
   const calendarOf = async (session: Session): Promise<WireCalendar> =>
     (known ??= await resolveCalendar(session, wanted));
 
@@ -104,22 +108,26 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
       if (answer === null || next === null) throw notACollection();
       client.checkLink(next);
       const { claims, stale } = assemble(answer.items, await ownerFor(session, answer.items));
-      const masters = occurrences.take(answer.items).filter((key) => stale.every((each) => each.key !== key));
-      const all = [...stale, ...masters.map((key) => ({ key, why: 'member' as const }))];
-      return { claims, stale: all, cursor: next, isLast: answer.nextLink === null, requests: session.requests() };
+      const told = new Set(stale.map(({ key }) => key));
+      const members = occurrences.take(answer.items).filter((key) => !told.has(key));
+      const all = [...stale, ...members.map((key) => ({ key, why: 'member' as const }))];
+      return {
+        claims,
+        stale: all.map(({ key, why }) => ({ key: aliases.get(key) ?? key, why })),
+        cursor: next,
+        isLast: answer.nextLink === null,
+        requests: session.requests(),
+      };
     },
 
     async rebuild(key, window, signal) {
       const session = openSession(client, mailbox, signal);
-      return withCalendar(session, (calendar) =>
-        rebuildSeries(key, {
-          session,
-          calendar,
-          owner: ownerOf(calendar, mailbox),
-          window,
-          learned: client.learned,
-        }),
+      const result = await withCalendar(session, (calendar) =>
+        rebuildSeries(key, { session, calendar, owner: ownerOf(calendar, mailbox), window, learned: client.learned }),
       );
+      const claimed = result.kind === 'series' ? result.claims[0]?.key : undefined;
+      if (claimed !== undefined && claimed !== key && aliases.size < MAX_ALIASES) aliases.set(key, claimed);
+      return result;
     },
 
     async probeCalendar(signal) {

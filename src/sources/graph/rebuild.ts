@@ -42,8 +42,8 @@ const DETAILS: readonly Readonly<Record<string, string>>[] = [
 const MAX_READS = 3;
 
 /**
- * One event or series by its id through the calendar's own path, checked against what Graph shows. A missing event is
- * gone only if the calendar itself still answers. Throws SyncError when Graph could not say.
+ * One event or series by its id through the calendar's own path, checked against what Graph shows. The claim's key is
+ * the id in the answer. A missing event is gone only if the calendar itself still answers. Throws SyncError when Graph could not say.
  */
 export async function rebuildSeries(key: string, context: RebuildContext): Promise<Rebuilt> {
   const { session } = context;
@@ -88,7 +88,10 @@ async function rebuilt(key: string, context: RebuildContext): Promise<Result> {
     // A list, or cancellations found by comparison, hold for this window only.
     const isWindowed = proven.check.mode === 'list' || evidence.cancelled === null;
     const version = isWindowed && event.version !== null ? `${event.version}@${context.window.from}` : event.version;
-    return { kind: 'series', claims: [{ key, version, series: proven.series, check: proven.check }] };
+    return {
+      kind: 'series',
+      claims: [{ key: keyOf(event, key), version, series: proven.series, check: proven.check }],
+    };
   }
   throw new SyncError('A series kept changing while it was read.', {
     code: 'graph.series_changing',
@@ -99,7 +102,13 @@ async function rebuilt(key: string, context: RebuildContext): Promise<Result> {
 function single(key: string, event: WireEvent, { owner }: RebuildContext): Result {
   const mapped = singleSeries(event, owner);
   if (mapped.kind === 'unmappable') return mapped;
-  return { kind: 'series', claims: [{ key, version: event.version, series: mapped.series, check: null }] };
+  const { series } = mapped;
+  return { kind: 'series', claims: [{ key: keyOf(event, key), version: event.version, series, check: null }] };
+}
+
+/** seriesMasterId may come in another form than the id of the master itself (`outlook-immutable-id.md` is silent). */
+function keyOf(event: WireEvent, asked: string): string {
+  return event.id ?? asked;
 }
 
 /** An occurrence by its own id: an orphan if its series is not here, else told under its master's key. */
