@@ -6,15 +6,15 @@ const shape = z.object({
   modified: z.string().nullable(),
   /** Of the last text that was read to its end; null in a full reading. */
   digest: z.string().nullable(),
-  /** Keys that were claimed from it, sorted. */
-  keys: z.array(z.string()).readonly(),
+  /** Key of each event that was claimed from it → short hash of what it said. */
+  known: z.record(z.string(), z.string()).readonly(),
   /** In the middle of a reading: the text that is read, and the last key that was dealt with. */
   reading: z.object({ digest: z.string(), after: z.string() }).nullable(),
 });
 
 /**
- * Where the reading of a feed stands. Every answer but a 304 is the whole feed; the keys of the answer before tell what
- * is no longer in it.
+ * Where the reading of a feed stands. Every answer but a 304 is the whole feed; what is known of the answer before
+ * tells what changed and what is no longer in it.
  */
 export type FeedCursor = Readonly<z.infer<typeof shape>>;
 

@@ -2,8 +2,8 @@ import { type Clock, systemClock } from '../../shared/clock.ts';
 import type { Window } from '../../shared/window.ts';
 import type { Claim, Page, Rebuilt, Source, Stale } from '../source.ts';
 import { readCursor, writeCursor, type FeedCursor } from './cursor.ts';
-import { failure, feedDefaults, feedUrl, fetchFeed, type Validators } from './fetch-feed.ts';
-import { faultOf, readFeed, stemOf, type Feed } from './read-feed.ts';
+import { failure, feedDefaults, feedUrl, fetchFeed, type Fetched, type Validators } from './fetch-feed.ts';
+import { digestOf, faultOf, readFeed, stemOf, type Feed } from './read-feed.ts';
 
 export interface IcsSourceOptions {
   /** http, https or webcal; may hold a user name and password. Often secret as a whole. */
@@ -31,7 +31,13 @@ const keepMs = 60_000;
 
 interface Listing {
   readonly feed: Feed;
+  readonly digest: string;
   readonly validators: Validators;
+}
+
+interface FeedAnswer {
+  readonly feed: Feed;
+  readonly requests: number;
 }
 
 /**
@@ -45,28 +51,17 @@ export function icsSource({ url, isOurs, mayMerge = false, ...io }: IcsSourceOpt
   let held: { readonly cursor: string; readonly listing: Listing } | null = null;
   let confirmed: { readonly atMs: number; readonly window: Window; readonly feed: Promise<FeedAnswer> } | null = null;
 
-  async function ask(
-    validators: Validators | null,
-    window: Window,
-    signal: AbortSignal,
-  ): Promise<{ listing: Listing | null; requests: number }> {
+  async function ask(validators: Validators | null, signal: AbortSignal): Promise<Fetched> {
     const answer = await fetchFeed(url, validators, options, signal);
-    if (answer.kind === 'unchanged') return { listing: null, requests: answer.requests };
-    const fault = faultOf(answer.text);
+    const fault = answer.kind === 'body' ? faultOf(answer.text) : null;
     if (fault !== null) throw failure(feedUrl(url).url, fault.code, fault.says, fault.recovery);
-    const feed = readFeed(answer.text, { isOurs, mayMerge, window });
-    return { listing: { feed, validators: answer.validators }, requests: answer.requests };
-  }
-
-  interface FeedAnswer {
-    readonly feed: Feed;
-    readonly requests: number;
+    return answer;
   }
 
   async function askWhole(window: Window, signal: AbortSignal): Promise<FeedAnswer> {
-    const { listing, requests } = await ask(null, window, signal);
-    if (listing === null) throw new Error('an unconditional request was answered by 304');
-    return { feed: listing.feed, requests };
+    const answer = await ask(null, signal);
+    if (answer.kind === 'unchanged') throw new Error('an unconditional request was answered by 304');
+    return { feed: readFeed(answer.text, { isOurs, mayMerge, window }), requests: answer.requests };
   }
 
   function confirm(window: Window, signal: AbortSignal): { feed: Promise<FeedAnswer>; isNew: boolean } {
@@ -94,13 +89,15 @@ export function icsSource({ url, isOurs, mayMerge = false, ...io }: IcsSourceOpt
         return page;
       }
       const isConditional = state.digest !== null && state.reading === null;
-      const { listing, requests } = await ask(isConditional ? state : null, window, signal);
-      if (listing === null) return quiet(state, requests);
+      const answer = await ask(isConditional ? state : null, signal);
+      if (answer.kind === 'unchanged') return quiet(state, answer.requests);
       confirmed = null; // this answer is the newer one
-      const { feed, validators } = listing;
-      if (isConditional && feed.digest === state.digest) return quiet({ ...state, ...validators }, requests);
+      const { text, validators, requests } = answer;
+      const digest = digestOf(text);
+      if (isConditional && digest === state.digest) return quiet({ ...state, ...validators }, requests);
+      const listing = { feed: readFeed(text, { isOurs, mayMerge, window }), digest, validators };
       // The text may have changed since a reading broke off; then it begins again.
-      const reading = state.reading?.digest === feed.digest ? state.reading : null;
+      const reading = state.reading?.digest === digest ? state.reading : null;
       const { page, next } = pageOf({ ...state, reading }, listing, requests);
       held = next === null ? null : { cursor: page.cursor, listing };
       return page;
@@ -118,7 +115,7 @@ export function icsSource({ url, isOurs, mayMerge = false, ...io }: IcsSourceOpt
   };
 }
 
-const atStart: FeedCursor = { etag: null, modified: null, digest: null, keys: [], reading: null };
+const atStart: FeedCursor = { etag: null, modified: null, digest: null, known: {}, reading: null };
 
 function quiet(state: FeedCursor, requests: number): Page {
   return { claims: [], stale: [], cursor: writeCursor(state), isLast: true, requests };
@@ -127,29 +124,30 @@ function quiet(state: FeedCursor, requests: number): Page {
 /** `next` null: the reading is at its end. */
 function pageOf(
   state: FeedCursor,
-  { feed, validators }: Listing,
+  { feed, digest, validators }: Listing,
   requests: number,
 ): { page: Page; next: FeedCursor['reading'] } {
-  const before = new Set(state.keys);
+  const before = new Map(Object.entries(state.known));
   // What was claimed and has moved out of the window must be told so; what was never in it is of no interest.
   const wanted = [...feed.events].filter(([key, { isInWindow }]) => isInWindow || before.has(key));
   const after = state.reading?.after ?? '';
-  const todo = wanted.filter(([key]) => key > after);
+  const todo = wanted.filter(([key, { version }]) => key > after && before.get(key) !== version);
   const claims = todo.slice(0, claimsAPage).map(([key, { series }]) => claimOf(key, series));
   const last = claims.at(-1);
   if (todo.length > claimsAPage && last !== undefined) {
-    const next = { digest: feed.digest, after: last.key };
+    const next = { digest, after: last.key };
     const cursor = writeCursor({ ...state, reading: next });
     return { page: { claims, stale: [], cursor, isLast: false, requests }, next };
   }
-  const missing = state.keys.filter((key) => !feed.events.has(key));
-  const unread = [...feed.lost.keys()].slice(0, maxUnreadable);
-  const stale = new Map<string, Stale>(unread.map((key) => [key, { key, why: 'unreadable' }]));
-  for (const key of missing) stale.set(key, { key, why: feed.lost.has(stemOf(key)) ? 'unreadable' : 'removed' });
+  const missing = [...before].filter(([key]) => !feed.events.has(key));
+  const unread = missing.filter(([key]) => feed.lost.has(stemOf(key)));
+  const stale = new Map<string, Stale>();
+  for (const key of [...feed.lost.keys()].slice(0, maxUnreadable)) stale.set(key, { key, why: 'unreadable' });
+  for (const [key] of missing) stale.set(key, { key, why: feed.lost.has(stemOf(key)) ? 'unreadable' : 'removed' });
   for (const [key] of wanted) stale.delete(key);
   // What could not be read this time is still ours to miss the next time.
-  const keys = [...wanted.map(([key]) => key), ...missing.filter((key) => feed.lost.has(stemOf(key)))].sort();
-  const cursor = writeCursor({ ...validators, digest: feed.digest, keys, reading: null });
+  const known = Object.fromEntries([...wanted.map(([key, { version }]) => [key, version] as const), ...unread]);
+  const cursor = writeCursor({ ...validators, digest, known, reading: null });
   return { page: { claims, stale: [...stale.values()], cursor, isLast: true, requests }, next: null };
 }
 

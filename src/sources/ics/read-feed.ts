@@ -11,13 +11,13 @@ export interface Feed {
   readonly events: ReadonlyMap<string, FeedEvent>;
   /** Keys of UIDs of which something could not be read; what is missing of them is not gone. */
   readonly lost: ReadonlyMap<string, { readonly code: string; readonly reason: string }>;
-  /** Of the text without its time stamps of making, which some servers renew with every answer. */
-  readonly digest: string;
 }
 
 export interface FeedEvent {
   readonly series: Series;
   readonly isInWindow: boolean;
+  /** Short hash of what it says, time stamps left out. */
+  readonly version: string;
 }
 
 /** What is wrong with a text that is no calendar; it proves nothing about the calendar. */
@@ -77,14 +77,25 @@ export function readFeed(text: string, { isOurs, mayMerge, window }: FeedRules):
         const own = one.slot !== '*' ? one.slot : one === series[0] ? null : slotKey(one.main.start);
         events.push([
           own === null ? stem : `${stem}#${own}`,
-          { series: mayMerge ? one : { ...one, uid: null }, isInWindow },
+          { series: mayMerge ? one : { ...one, uid: null }, isInWindow, version: versionOf(one) },
         ]);
       }
     }
   }
   events.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  const digest = hash('sha256', text.replace(/^DTSTAMP[;:].*$/gim, ''), 'base64url').slice(0, 22);
-  return { events: new Map(events), lost, digest };
+  return { events: new Map(events), lost };
+}
+
+/** Of a text without its time stamps of making, which some servers renew with every answer. */
+export function digestOf(text: string): string {
+  return hash('sha256', text.replace(/^DTSTAMP[;:].*$/gim, ''), 'base64url').slice(0, 22);
+}
+
+function versionOf(series: Series): string {
+  const told = JSON.stringify(series, (name, value: unknown) =>
+    name === 'lastModifiedAt' || name === 'createdAt' || name === 'sequence' ? undefined : value,
+  );
+  return hash('sha256', told, 'base64url').slice(0, 8);
 }
 
 export function uidKey(uid: string): string {
