@@ -8,6 +8,8 @@ import { SyncError } from '../shared/errors.ts';
 export interface Account {
   readonly uid: number;
   readonly gid: number;
+  /** Some folder on the way is closed to it: it runs with the right to pass (CAP_DAC_READ_SEARCH). */
+  readonly mustPass: boolean;
 }
 
 export interface Outcome {
@@ -71,29 +73,47 @@ export async function serviceAccount(clusterDir: string): Promise<Account | null
   if (process.getuid?.() !== 0) return null;
   // An existing cluster keeps its owner, even if a `postgres` account has appeared since.
   const owner = await stat(clusterDir).catch(() => null);
-  if (owner !== null && owner.uid !== 0) return { uid: owner.uid, gid: owner.gid };
+  if (owner !== null && owner.uid !== 0) return { uid: owner.uid, gid: owner.gid, mustPass: false };
   const lines = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
   const line = lines.find(([name]) => name === 'postgres') ?? lines.find(([name]) => name === 'nobody');
-  return line === undefined ? { uid: 65534, gid: 65534 } : { uid: Number(line[2]), gid: Number(line[3]) };
+  const [uid, gid] = line === undefined ? [65534, 65534] : [Number(line[2]), Number(line[3])];
+  return { uid, gid, mustPass: false };
 }
 
-/** Throws SyncError `store.embedded_closed_folder` when the account may not pass some folder on the way to `path`. */
-export async function requireReachable(path: string, account: Account | null): Promise<void> {
-  if (account === null) return;
+/** util-linux' way to start a program as another user with a capability kept (capabilities(7), ambient set). */
+const setpriv = '/usr/bin/setpriv';
+
+/**
+ * The account, able to reach all of `paths`. Root's checkouts often lie below a folder that is closed to others (/root,
+ * a temporary folder); the server then gets the right to pass such folders, and no more. Throws SyncError
+ * `store.embedded_closed_folder` where that cannot be had.
+ */
+export async function ableToReach(account: Account | null, paths: readonly string[]): Promise<Account | null> {
+  if (account === null) return null;
+  for (const path of paths) {
+    const folder = await closedFolder(path, account);
+    if (folder === null) continue;
+    const passing = { ...account, mustPass: true };
+    const tried = await run('/bin/true', [], passing, { cwd: '/' }).catch(() => null);
+    if (tried?.exitCode === 0) return passing;
+    throw new SyncError(`PostgreSQL cannot run as user ${account.uid}: the folder ${folder} is closed to it`, {
+      code: 'store.embedded_closed_folder',
+      recovery: {
+        kind: 'operator',
+        remedy: `Run calendar-sync as an ordinary user, or move it or DATA_DIR out of ${folder}, or set DATABASE_URL.`,
+      },
+      field: 'DATA_DIR',
+    });
+  }
+  return account;
+}
+
+async function closedFolder(path: string, account: Account): Promise<string | null> {
   for (let folder = dirname(path); ; folder = dirname(folder)) {
     const { mode, uid, gid } = await stat(folder);
     const needed = uid === account.uid ? 0o100 : gid === account.gid ? 0o010 : 0o001;
-    if ((mode & needed) === 0) {
-      throw new SyncError(`PostgreSQL cannot run as user ${account.uid}: the folder ${folder} is closed to it`, {
-        code: 'store.embedded_closed_folder',
-        recovery: {
-          kind: 'operator',
-          remedy: `Run calendar-sync as an ordinary user, or move it or DATA_DIR out of ${folder}, or set DATABASE_URL.`,
-        },
-        field: 'DATA_DIR',
-      });
-    }
-    if (folder === dirname(folder)) return;
+    if ((mode & needed) === 0) return folder;
+    if (folder === dirname(folder)) return null;
   }
 }
 
@@ -105,11 +125,12 @@ export function run(
   options: { readonly cwd: string; readonly input?: string },
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(binary, args, {
+    const [program, ...before] = account?.mustPass ? passingAs(account, binary) : [binary];
+    const child = spawn(program, [...before, ...args], {
       cwd: options.cwd,
       // A clean environment: neither PGDATA and its kin nor our secrets belong there.
       env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
-      ...(account ?? {}),
+      ...(account === null || account.mustPass ? {} : { uid: account.uid, gid: account.gid }),
     });
     let output = '';
     const collect = (chunk: Buffer): void => void (output += chunk.toString());
@@ -120,6 +141,20 @@ export function run(
     child.once('error', reject);
     child.once('close', (code) => resolve({ exitCode: code ?? -1, output }));
   });
+}
+
+function passingAs({ uid, gid }: Account, binary: string): [string, ...string[]] {
+  const right = '+dac_read_search';
+  return [
+    setpriv,
+    `--reuid=${uid}`,
+    `--regid=${gid}`,
+    '--clear-groups',
+    `--inh-caps=${right}`,
+    `--ambient-caps=${right}`,
+    '--',
+    binary,
+  ];
 }
 
 /** The `code` of a system or database error, or undefined. */

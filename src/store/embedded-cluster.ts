@@ -10,7 +10,7 @@ import {
   type Binaries,
   errorCode,
   findBinaries,
-  requireReachable,
+  ableToReach,
   run,
   serviceAccount,
 } from './embedded-binaries.ts';
@@ -35,11 +35,10 @@ const LONGEST_SOCKET_PATH = 107;
 export async function describeCluster(dataDir: string): Promise<Cluster> {
   const dir = join(dataDir, 'postgres');
   const binaries = await findBinaries();
-  const account = await serviceAccount(dir);
   // Root's server runs as somebody else, who must be able to pass.
-  await mkdir(dataDir, { recursive: true, mode: account === null ? 0o700 : 0o711 });
-  await requireReachable(binaries.postgres, account);
-  await requireReachable(dir, account);
+  const plain = await serviceAccount(dir);
+  await mkdir(dataDir, { recursive: true, mode: plain === null ? 0o700 : 0o711 });
+  const account = await ableToReach(plain, [binaries.postgres, dir]);
   await requireOwn(dir, account);
   const socketDir = await chooseSocketDir(dir, account);
   const url = `postgresql://${ROLE}@${encodeURIComponent(socketDir)}:${PORT}/${DATABASE}`;
