@@ -1,6 +1,6 @@
 import { SyncError } from '../../shared/errors.ts';
 import type { Window } from '../../shared/window.ts';
-import type { Page, Source } from '../source.ts';
+import type { Page, Source, Stale } from '../source.ts';
 import { assemble } from './assemble.ts';
 import {
   calendarPath,
@@ -113,7 +113,7 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
       const all = [...stale, ...members.map((key) => ({ key, why: 'member' as const }))];
       return {
         claims,
-        stale: all.map(({ key, why }) => ({ key: aliases.get(key) ?? key, why })),
+        stale: all.map(({ key, why }): Stale => ({ key: aliases.get(key) ?? key, why })),
         cursor: next,
         isLast: answer.nextLink === null,
         requests: session.requests(),
@@ -123,7 +123,14 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
     async rebuild(key, window, signal) {
       const session = openSession(client, mailbox, signal);
       const result = await withCalendar(session, (calendar) =>
-        rebuildSeries(key, { session, calendar, owner: ownerOf(calendar, mailbox), window, learned: client.learned }),
+        rebuildSeries(key, {
+          session,
+          calendar,
+          owner: ownerOf(calendar, mailbox),
+          window,
+          learned: client.learned,
+          occurrences,
+        }),
       );
       const claimed = result.kind === 'series' ? result.claims[0]?.key : undefined;
       if (claimed !== undefined && claimed !== key && aliases.size < MAX_ALIASES) aliases.set(key, claimed);

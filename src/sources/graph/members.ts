@@ -4,6 +4,8 @@ import { readEvent } from './wire.ts';
 export interface Members {
   /** Takes in a page of delta; returns the masters whose remembered occurrences it removes. */
   take(items: readonly unknown[]): string[];
+  /** Takes in the occurrences that a master has now. */
+  note(master: string, occurrences: readonly string[]): void;
 }
 
 const MAX_MASTERS = 2_000;
@@ -43,6 +45,9 @@ export function members(): Members {
         else if (!isRemoved && seriesMasterId !== null) remember(id, seriesMasterId);
       }
       return [...masters];
+    },
+    note(master, occurrences) {
+      for (const id of occurrences.slice(-PER_MASTER)) remember(id, master);
     },
   };
 }

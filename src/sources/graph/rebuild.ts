@@ -3,6 +3,7 @@ import { SyncError } from '../../shared/errors.ts';
 import type { Claim, Rebuilt } from '../source.ts';
 import { allItems, calendarPath, confirmCalendar, type Session } from './calendars.ts';
 import { checkSeries, type Evidence } from './check-series.ts';
+import type { Members } from './members.ts';
 import type { Owner } from './people.ts';
 import { knownZone, type KnownZone } from './times.ts';
 import { singleSeries, zonesOf } from './to-series.ts';
@@ -15,6 +16,8 @@ export interface RebuildContext {
   readonly window: Window;
   /** Shared by all rebuilds of a tenant: how much of `DETAILS` its cloud understands. */
   readonly learned: { detail: number };
+  /** Told which occurrences a master has. */
+  readonly occurrences: Members;
 }
 
 const FIELDS = [
@@ -57,9 +60,10 @@ export async function rebuildSeries(key: string, context: RebuildContext): Promi
         await confirmCalendar(session, context.calendar);
         return done({ kind: 'gone' as const });
       case 'graph.access_denied':
-        // One event may be closed to us while its calendar is not.
+      case 'graph.request_refused':
+        // One event may be closed to us, or more than Graph can answer, while its calendar is not.
         await confirmCalendar(session, context.calendar);
-        return done({ kind: 'unmappable' as const, code: 'graph.event_denied', reason: thrown.message });
+        return done({ kind: 'unmappable' as const, code: 'graph.event_refused', reason: thrown.message });
       case 'graph.id_refused':
         return done({ kind: 'unmappable' as const, code: thrown.code, reason: thrown.message });
       default:
@@ -130,6 +134,8 @@ async function gather(key: string, master: WireEvent, context: RebuildContext): 
     endDateTime: context.window.to,
   });
   const instances = (await allItems(session, rows)).map(readEvent);
+  const ids = instances.flatMap(({ id }) => id ?? []);
+  context.occurrences.note(keyOf(master, key), ids);
   const exceptions = await exceptionsOf(master, instances, context);
   const mailboxZone = zonesOf(master).length > 0 ? null : await zoneOfMailbox(session);
   return { master, exceptions, cancelled: master.cancelledOccurrences, instances, mailboxZone };

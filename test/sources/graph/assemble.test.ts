@@ -87,6 +87,12 @@ describe('the memory of occurrences', () => {
     expect(memory.take([removed('o3'), removed('o1'), removed('o2'), removed('other')])).toEqual(['EVm1']);
   });
 
+  it('knows the occurrences that a rebuilt series has now', () => {
+    const memory = members();
+    memory.note('EVm1', ['o7', 'o8', 'o9']);
+    expect(memory.take([removed('o7'), removed('o8'), removed('o9')])).toEqual(['EVm1']);
+  });
+
   it('forgets the series that it met longest ago', () => {
     const memory = members();
     for (let index = 0; index < 2_001; index += 1) memory.take([aStub(`o${index}`, `m${index}`)]);

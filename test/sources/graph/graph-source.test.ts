@@ -298,10 +298,24 @@ describe('an event that left the view', () => {
     });
   });
 
-  it('is not gone because we may not read it, nor does it stop the others', async () => {
+  it.each([
+    { status: 403, code: 'ErrorAccessDenied' },
+    { status: 400, code: 'ErrorInvalidRequest' },
+  ])('is not gone because Graph refuses it, nor does it stop the others: %j', async (how) => {
     const { mirror } = await aReadSeries();
-    simulator.fail({ match: '/events/', how: { status: 403, code: 'ErrorAccessDenied' } });
-    expect(await mirror.rebuild(mirror.only().key)).toMatchObject({ kind: 'unmappable', code: 'graph.event_denied' });
+    simulator.fail({ match: '/events/', how });
+    const { key } = mirror.only();
+    expect(await mirror.rebuild(key)).toMatchObject({ kind: 'unmappable', code: 'graph.event_refused' });
+    expect(mirror.only().key).toBe(key);
+  });
+
+  it('stops all when Graph refuses the calendar too', async () => {
+    const { mirror } = await aReadSeries();
+    simulator.tenant(contoso.directory).configure({ consent: false });
+    expect(await failure(mirror.rebuild(mirror.only().key))).toMatchObject({
+      code: 'graph.access_denied',
+      recovery: { kind: 'operator' },
+    });
   });
 });
 
