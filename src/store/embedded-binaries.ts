@@ -152,6 +152,8 @@ function passingAs({ uid, gid }: Account, binary: string): [string, ...string[]]
     '--clear-groups',
     `--inh-caps=${right}`,
     `--ambient-caps=${right}`,
+    // access(2) asks with the real user's rights, and leaves capabilities out of it unless told not to.
+    '--securebits=+no_setuid_fixup',
     '--',
     binary,
   ];
