@@ -48,11 +48,13 @@ function findZone(tzid: string, definition: JCal | undefined, years: { from: num
   const byLocation = zoneOfTzid(textOf(definition, 'x-lic-location') ?? '');
   if (byLocation !== null) return { kind: 'zone', zone: byLocation };
 
-  const from = Math.min(Math.max(years.from, 1_900), 2_100);
-  const to = Math.min(Math.max(years.to, from), from + 60);
+  const { from, to } = years;
   const offsets = onsetsOf(definition, from - 2, to + 1);
   if (offsets.length === 0) return null;
-  const match = commonZones.find((zone) => agrees(zone, offsets, from, to));
+  // Outlook tells today's rules as if they had held for ever: what the newest years say is then the better witness.
+  const match = [from, Math.max(from, to - 4)]
+    .map((since) => commonZones.find((zone) => agrees(zone, offsets, since, to)))
+    .find((zone) => zone !== undefined);
   return match === undefined ? { kind: 'rules', offsets } : { kind: 'zone', zone: canonicalZone(match) ?? match };
 }
 
@@ -173,7 +175,8 @@ export function yearsOf(starts: readonly string[]): { from: number; to: number }
   let [from, to] = [Infinity, -Infinity];
   for (const text of starts) {
     const year = Number(text.slice(0, 4));
-    if (!(year > 0)) continue;
+    // A birthday in 1904 or a nonsense year says nothing about the zone's rules today.
+    if (!(year >= 1970 && year <= 2100)) continue;
     from = Math.min(from, year);
     to = Math.max(to, year);
   }

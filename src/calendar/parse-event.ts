@@ -60,7 +60,8 @@ function inZone(local: string, zone: string): Moment {
 /** The entry of a VEVENT; null when its start cannot be read, which is reported. */
 export function readEntry(event: JCal, reader: EventReader): Entry | null {
   const startProperty = first(event, 'dtstart');
-  const start = startProperty === null ? null : momentOf(startProperty, startProperty[3], reader);
+  const written = startProperty === null ? null : momentOf(startProperty, startProperty[3], reader);
+  const start = written === null ? null : asAllDay(event, written);
   if (start === null) {
     reader.report('ical.start_missing', 'Its start is missing or is no date that exists');
     return null;
@@ -94,9 +95,17 @@ export function readEntry(event: JCal, reader: EventReader): Entry | null {
   };
 }
 
+/** Outlook marks some all-day events by a property of its own and writes them from midnight to midnight. */
+function asAllDay(event: JCal, moment: Moment): Moment {
+  const isMarked = textValue(event, 'x-microsoft-cdo-alldayevent')?.toUpperCase() === 'TRUE';
+  if (!isMarked || moment.kind === 'date' || moment.kind === 'utc') return moment;
+  return moment.local.endsWith('T00:00:00') ? { kind: 'date', date: moment.local.slice(0, 10) } : moment;
+}
+
 function readEnd(event: JCal, start: Moment, reader: EventReader): Moment | null {
   const property = first(event, 'dtend');
-  const written = property === null ? null : momentOf(property, property[3], reader);
+  const found = property === null ? null : momentOf(property, property[3], reader);
+  const written = found === null ? null : asAllDay(event, found);
   const seconds = durationSeconds(textValue(event, 'duration') ?? '');
   if (start.kind === 'date') {
     const day = dayOfSeconds(parseLocal(start.date));

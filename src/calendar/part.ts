@@ -90,7 +90,7 @@ interface Piece {
 function rebased(timeline: Timeline, window: Window, anchor: string | null): Piece {
   const wall = anchorWall(timeline, window, anchor);
   if (wall === null) return { name: 'main', timeline: ended(timeline, timeline.rule) };
-  const moved = keepToCap({ ...timeline, startWall: wall }, timeline);
+  const moved = keepToCap({ ...timeline, startWall: wall }, timeline, window);
   return { name: 'main', timeline: ended(moved, moved.rule) };
 }
 

@@ -15,7 +15,8 @@ export const maxOccurrences = 3_400;
 
 /**
  * The slot at which a series must begin, in the form of `slotKey`; null when it can be told from its true start. It
- * depends on the year in which the window begins, not on its day, so it moves at most once a year.
+ * depends on the year in which the window begins, not on its day, so it moves at most once a year. (A series that recurs
+ * every few hours without end is the exception: no server holds a year of it, so it follows the window.)
  */
 export function anchorFor(series: Series, window: Window): string | null {
   if (series.recurrence === null || series.list !== null) return null;
@@ -28,6 +29,7 @@ export function anchorFor(series: Series, window: Window): string | null {
 export function anchorWall(timeline: Timeline, window: Window, stored: string | null): number | null {
   const { rule, clampedDay, start } = timeline;
   if (rule === null || clampedDay !== null) return null;
+  const windowStart = wallOfInstant(parseInstant(window.from), start);
   const windowEnd = wallOfInstant(parseInstant(window.to), start);
   if (!isTooLong(timeline, windowEnd)) return null;
 
@@ -35,17 +37,21 @@ export function anchorWall(timeline: Timeline, window: Window, stored: string | 
     const at = lastSlotUpTo(timeline, wallOfInstant(parseInstant(stored), start));
     if (at !== null && !isTooLong({ ...timeline, startWall: at, rule: { ...rule, count: null } }, windowEnd)) return at;
   }
-  const year = civilOf(dayOfSeconds(wallOfInstant(parseInstant(window.from), start))).year;
+  const year = civilOf(dayOfSeconds(windowStart)).year;
   const boundary = daysOf(year, 1, 1) * daySeconds;
-  return endedBefore(timeline, boundary) ?? lastSlotUpTo(timeline, boundary) ?? timeline.startWall;
+  const wall = endedBefore(timeline, boundary) ?? lastSlotUpTo(timeline, boundary) ?? timeline.startWall;
+  if (!isTooLong({ ...timeline, startWall: wall, rule: { ...rule, count: null } }, windowEnd)) return wall;
+  // Every hour or denser: only the window's own beginning leaves room for what is to come.
+  return timeline.lastWall === null && rule.count === null ? (lastSlotUpTo(timeline, windowStart) ?? wall) : wall;
 }
 
 /** A moved series: COUNT becomes an end, and what exceeds the cap is cut off. */
-export function keepToCap(moved: Timeline, original: Timeline): Timeline {
+export function keepToCap(moved: Timeline, original: Timeline, window: Window): Timeline {
   if (moved.rule === null) return moved;
-  const isFinite = original.rule?.count !== null || original.lastWall !== null;
   const rule = { ...moved.rule, count: null };
-  if (!isFinite) return { ...moved, rule };
+  const isEndless = original.rule?.count === null && original.lastWall === null;
+  const windowEnd = wallOfInstant(parseInstant(window.to), moved.start);
+  if (isEndless && !isTooLong({ ...moved, rule }, windowEnd)) return { ...moved, rule };
   let [last, seen] = [moved.startWall, 0];
   for (const wall of walls(original, moved.startWall)) {
     last = wall;

@@ -19,7 +19,7 @@ export function splitFrom(series: Series, change: Override): Series[] {
   const newWall = wallSeconds(change.entry.start);
   const sameForm = change.entry.start.kind === series.main.start.kind;
   const before = rule === null ? null : countBefore(timeline, wall);
-  if (rule === null || before === null || before === 0 || !sameForm) return [series];
+  if (rule === null || before === null || !sameForm) return [series];
   const moved = shiftDays(rule, dayOfSeconds(newWall) - dayOfSeconds(wall));
   if (moved === null) return [series];
 
@@ -36,7 +36,7 @@ export function splitFrom(series: Series, change: Override): Series[] {
   };
   const tail: Series = {
     ...series,
-    uid: series.uid === null ? null : `${series.uid}/${slotKey(change.slot)}`,
+    uid: series.uid === null || before === 0 ? series.uid : `${series.uid}/${slotKey(change.slot)}`,
     main: change.entry,
     recurrence: { rule: formatRule(tailRule), clampedDay: null, extra: extra.filter(isTail).map(shift) },
     excluded: series.excluded.filter(isTail).map(shift),
@@ -44,7 +44,7 @@ export function splitFrom(series: Series, change: Override): Series[] {
       .filter(({ slot }) => isTail(slot) && slotKey(slot) !== slotKey(change.slot))
       .map(({ slot, entry }) => ({ slot: shift(slot), entry })),
   };
-  return [head, tail];
+  return before === 0 ? [tail] : [head, tail];
 }
 
 /** Occurrences before a slot; null when there are more than anybody would change one by one. */

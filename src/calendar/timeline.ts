@@ -63,11 +63,11 @@ export function slotAt(wall: number, start: Moment): string {
 
 /**
  * Exact length in seconds, never negative. An all-day entry lasts at least a day; a timed one without an end, or one
- * that ends before it starts, has none.
+ * that ends before it starts, has none. An end of the other kind (a date of a timed entry) says nothing.
  */
-export function durationOf(entry: Entry): number {
-  const from = momentSeconds(entry.start);
-  const to = entry.end === null ? from : momentSeconds(entry.end);
-  if (entry.start.kind !== 'date') return Math.max(0, to - from);
-  return Math.max(daySeconds, dayOfSeconds(to - from) * daySeconds);
+export function durationOf({ start, end }: Entry): number {
+  const isAllDay = start.kind === 'date';
+  const shortest = isAllDay ? daySeconds : 0;
+  if (end === null || (end.kind === 'date') !== isAllDay) return shortest;
+  return Math.max(shortest, momentSeconds(end) - momentSeconds(start));
 }

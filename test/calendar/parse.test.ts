@@ -59,12 +59,18 @@ describe('times as other programs write them', () => {
     });
   });
 
-  const customZone = (tzid: string, standard: string, daylight: string, rules: readonly [string, string]): string =>
+  const customZone = (
+    tzid: string,
+    standard: string,
+    daylight: string,
+    rules: readonly [string, string],
+    hour = '03',
+  ): string =>
     [
       'BEGIN:VTIMEZONE',
       `TZID:${tzid}`,
       'BEGIN:STANDARD',
-      'DTSTART:16010101T030000',
+      `DTSTART:16010101T${hour}0000`,
       `TZOFFSETFROM:${daylight}`,
       `TZOFFSETTO:${standard}`,
       `RRULE:FREQ=YEARLY;INTERVAL=1;${rules[1]}`,
@@ -96,11 +102,23 @@ describe('times as other programs write them', () => {
   });
 
   it('tells zones apart whose changes lie a week from each other', () => {
-    const zone = customZone('Eastern', '-0500', '-0400', ['BYDAY=1SU;BYMONTH=4', 'BYDAY=-1SU;BYMONTH=10']);
+    const zone = customZone('Eastern', '-0500', '-0400', ['BYDAY=1SU;BYMONTH=4', 'BYDAY=-1SU;BYMONTH=10'], '02');
     const { resources, problems } = parseCalendar(calendar(zone, event('DTSTART;TZID=Eastern:20260701T090000')));
 
     expect(resources[0]?.series[0]?.main.start).toEqual({ kind: 'utc', instant: '2026-07-01T13:00:00Z' });
     expect(problems.map(({ code }) => code)).toEqual(['ical.zone_converted']);
+  });
+
+  it('recognises today’s rules in a calendar with events from before them', () => {
+    const zone = customZone('Outlook', '-0500', '-0400', ['BYDAY=2SU;BYMONTH=3', 'BYDAY=1SU;BYMONTH=11'], '02');
+    const old = event('DTSTART;TZID=Outlook:20050701T090000').replace('UID:e1', 'UID:old');
+    const { resources, problems } = parseCalendar(calendar(zone, event('DTSTART;TZID=Outlook:20260701T090000'), old));
+
+    expect(problems).toEqual([]);
+    expect(resources.map(({ series }) => series[0]?.main.start)).toEqual([
+      { kind: 'zoned', local: '2026-07-01T09:00:00', zone: 'America/New_York' },
+      { kind: 'zoned', local: '2005-07-01T09:00:00', zone: 'America/New_York' },
+    ]);
   });
 
   it('keeps the wall clock of a custom zone that never changes', () => {
@@ -159,6 +177,19 @@ describe('times as other programs write them', () => {
     ['a date without VALUE', ['DTSTART:20260701', 'DTEND:20260703'], '2026-07-03'],
   ])('gives an all-day event with %s its last day', (_what, lines, date) => {
     expect(read(...lines).main.end).toEqual({ kind: 'date', date });
+  });
+
+  it('reads Outlook’s mark of an all-day event written from midnight to midnight', () => {
+    const { main } = read(
+      'DTSTART;TZID=Europe/Berlin:20260701T000000',
+      'DTEND;TZID=Europe/Berlin:20260703T000000',
+      'X-MICROSOFT-CDO-ALLDAYEVENT:TRUE',
+    );
+
+    expect([main.start, main.end]).toEqual([
+      { kind: 'date', date: '2026-07-01' },
+      { kind: 'date', date: '2026-07-03' },
+    ]);
   });
 
   it('has no length when the end lies before the start', () => {
@@ -254,6 +285,16 @@ describe('series as other programs write them', () => {
       '2026-07-28T09:00:00Z',
     ]);
     expect(parseCalendar(text).resources[0]?.series.map(({ uid }) => uid)).toEqual(['e1', 'e1/2026-07-20T07:00:00Z']);
+  });
+
+  it('changes the whole series when the first occurrence is the one', () => {
+    const text = changedFrom('RRULE:FREQ=WEEKLY;COUNT=2', 'DTSTART;TZID=Europe/Berlin:20260706T110000').replace(
+      '20260720T090000',
+      '20260706T090000',
+    );
+
+    expect(starts(text)).toEqual(['2026-07-06T09:00:00Z', '2026-07-13T09:00:00Z']);
+    expect(parseCalendar(text).resources[0]?.series.map(({ uid }) => uid)).toEqual(['e1']);
   });
 
   it('changes only the one occurrence when the rule cannot move along', () => {

@@ -153,6 +153,15 @@ describe('a series that is too long for the server', () => {
     expect(text).toContain('DTSTART;TZID=Europe/Berlin:20381231T090000');
   });
 
+  it('cuts one that recurs every hour without end where the server would give up', () => {
+    const hourly = recurring('FREQ=HOURLY', utc('2020-01-01T00:00:00Z'), null);
+    const [text = ''] = texts(hourly, { ...defaultOptions, window: windowAt('2026-08-24', '2028-11-22') });
+    const everything = { from: '2000-01-01T00:00:00Z', to: '2100-01-01T00:00:00Z' };
+
+    expect(text).toContain('DTSTART:20260824T000000Z');
+    expect(expandText(text, everything)).toHaveLength(3_400);
+  });
+
   it('has no anchor when its true start can be told', () => {
     const weekly = recurring('FREQ=WEEKLY', zoned('2010-01-01T09:00:00'), null);
 

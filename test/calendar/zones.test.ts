@@ -141,7 +141,7 @@ describe('a zone’s definition', () => {
     const read = new ICAL.Timezone({ component, tzid: zone });
     return (at) => {
       const local = formatLocal(at + offsetAt(zone, at));
-      const time = ICAL.Time.fromString(local);
+      const time = ICAL.Time.fromDateTimeString(local, undefined);
       time.zone = read;
       return read.utcOffset(time);
     };
