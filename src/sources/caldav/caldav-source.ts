@@ -7,7 +7,7 @@ import {
   type DavObject,
 } from '../../dav/calendar-client.ts';
 import { DavError } from '../../dav/dav-error.ts';
-import type { Clock } from '../../shared/clock.ts';
+import { systemClock, type Clock } from '../../shared/clock.ts';
 import { SyncError } from '../../shared/errors.ts';
 import type { Window } from '../../shared/window.ts';
 import type { Claim, Page, Rebuilt, Source, Stale } from '../source.ts';
@@ -61,6 +61,7 @@ interface Progress {
  */
 export function caldavSource({ account, calendar: wanted, isOurs, ...io }: CalDavSourceOptions): CalDavCalendarSource {
   const dav: CalDav = openCalDav(account, io);
+  const clock = io.clock ?? systemClock;
   let knownHref: string | null = null;
   let held: { readonly cursor: string; readonly listing: Listing } | null = null;
 
@@ -88,7 +89,7 @@ export function caldavSource({ account, calendar: wanted, isOurs, ...io }: CalDa
     const entries = await dav.list(href, signal);
     return {
       state: { by: 'etags', href, isFull: true, ctag: null, known: {}, parts: {} },
-      listing: { changed: byName(entries, href), removed: [], mark: ctag },
+      listing: { changed: byName(versioned(entries, ctag), href), removed: [], mark: ctag },
     };
   }
 
@@ -106,13 +107,19 @@ export function caldavSource({ account, calendar: wanted, isOurs, ...io }: CalDa
     const calendars = await dav.listCalendars(signal);
     const ctag = calendars.find(({ href }) => href === state.href)?.ctag ?? null;
     if (!state.isFull && ctag !== null && ctag === state.ctag) return null;
-    const entries = byName(await dav.list(state.href, signal), state.href);
+    const entries = byName(versioned(await dav.list(state.href, signal), ctag), state.href);
     const there = new Set(entries.map(([name]) => name));
     return {
       changed: entries.filter(([name, { etag }]) => state.known[name] !== shortHash(etag)),
       removed: Object.keys(state.known).filter((name) => !there.has(name)),
       mark: ctag,
     };
+  }
+
+  /** What has no etag (SmarterMail) is read again whenever the calendar may have changed. */
+  function versioned(entries: readonly DavEntry[], ctag: string | null): DavEntry[] {
+    const standIn = ctag ?? clock.now().toISOString();
+    return entries.map(({ href, etag }) => ({ href, etag: etag ?? standIn }));
   }
 
   async function readTokenPage(

@@ -465,6 +465,28 @@ describe('a server without sync-collection', () => {
   });
 });
 
+describe('a server that names no etags', () => {
+  it('is read again whenever its ctag has changed', async () => {
+    const behind = await serve({ isSabre: false });
+    behind.fail(noSync);
+    behind.store('alice', 'default', 'a.ics', event('A'));
+    behind.store('alice', 'default', 'b.ics', event('B'));
+    const withoutEtags: typeof fetch = async (input, init) => {
+      const response = await fetch(input, init);
+      const body = (await response.text()).replace(/<d:getetag>[^<]*<\/d:getetag>/g, '');
+      return new Response(body, { status: response.status, headers: response.headers });
+    };
+    const source = sourceOf(behind, { fetch: withoutEtags });
+    const first = await readRound(source);
+    const quiet = await readRound(source, first.cursor);
+    behind.store('alice', 'default', 'a.ics', event('changed', 'A'));
+
+    const { claims } = await readRound(source, quiet.cursor);
+
+    expect([titles(first.claims), titles(quiet.claims), titles(claims)]).toEqual([['A', 'B'], [], ['changed', 'B']]);
+  });
+});
+
 describe('an account whose calendars are on other hosts', () => {
   it('is followed there by redirect, with its password, and keyed by name alone', async () => {
     const behind = await serve();
