@@ -31,7 +31,7 @@ function splitSecret(source: SourceConfig): { settings: SourceConfig; secret: st
 
 function joinSecret(settings: SourceConfig, secret: string | null): SourceConfig {
   const field = secretFields[settings.kind];
-  return field === null ? settings : ({ ...settings, [field]: secret ?? '' });
+  return field === null ? settings : { ...settings, [field]: secret ?? '' };
 }
 
 /** Throws `secret.unreadable` when the source's secret cannot be opened. */

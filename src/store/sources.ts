@@ -69,10 +69,6 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
   return { ...row, id, config: row.settings, streams: row.streams ?? [] };
 }
 
-export interface DueSource {
-  readonly id: string;
-}
-
 /** Sources that have something to do now: a poll or a hint, stale series, or an hourly probe of a paused one. */
 export async function dueSources(db: Db): Promise<string[]> {
   const found = await sql<{ id: string }>`

@@ -238,9 +238,9 @@ async function compareUntilEqual(
   }
 }
 
-let isStopping = false;
+const stopping = new AbortController();
 async function stop(code: number): Promise<never> {
-  isStopping = true;
+  stopping.abort();
   await dav.close();
   for (const child of children.reverse()) await child.stop();
   if (isOnce) rmSync(folder, { recursive: true, force: true });
@@ -284,7 +284,7 @@ if (isOnce) {
 say(`CalDAV: ${caldav.url}   user demo, password demo   (calendars Work and Agency)`);
 say(`Health: ${web}/api/health   Statistics: curl -H 'X-API-Key: demo-key-for-the-loopback' ${web}/api/stats`);
 say(`Logs and data: ${folder}   Stop with Ctrl+C; kill any process and it comes back.`);
-while (!isStopping) {
+while (!stopping.signal.aborted) {
   await new Promise((done) => setTimeout(done, 4_000));
   say((await askClouds({ kind: 'step' })).sentence);
   const since = Date.now();

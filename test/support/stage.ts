@@ -100,7 +100,7 @@ export async function aStage(options: StageOptions = {}): Promise<Stage> {
       return target;
     },
     async tenant(id, { cloud = 'global', secret = 'a-secret', ...rest }) {
-      const state = simulator.addTenant({ ...rest, cloud, secret });
+      simulator.addTenant({ ...rest, cloud, secret });
       const tenant: Tenant = {
         id,
         name: id,
@@ -111,7 +111,6 @@ export async function aStage(options: StageOptions = {}): Promise<Stage> {
         ceiling: 'full',
         credential: { kind: 'secret', secret },
       };
-      void state;
       await saveTenant(store.db, box, tenant);
     },
     async source(settings) {
