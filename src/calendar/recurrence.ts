@@ -215,11 +215,10 @@ function daysOfWeek(rule: Rule, firstDay: number, startDay: number): readonly nu
 function daysOfMonth({ rule, clampedDay }: Occurrences, year: number, month: number, startDay: number): number[] {
   if (rule.months.length > 0 && !rule.months.includes(month)) return [];
   if (clampedDay !== null) return [daysOf(year, month, Math.min(clampedDay, monthLength(year, month)))];
-  if (rule.monthDays.length > 0) {
-    return monthDays(rule.monthDays, year, month).filter((day) => isWeekdayAllowed(rule.days, day));
-  }
   const first = daysOf(year, month, 1);
-  if (rule.days.length > 0) return weekdaysBetween(rule.days, first, first + monthLength(year, month) - 1);
+  const last = first + monthLength(year, month) - 1;
+  if (rule.monthDays.length > 0) return among(rule.days, first, last, monthDays(rule.monthDays, year, month));
+  if (rule.days.length > 0) return weekdaysBetween(rule.days, first, last);
   return monthDays([civilOf(startDay).day], year, month);
 }
 
@@ -231,6 +230,13 @@ function monthDays(wanted: readonly number[], year: number, month: number): numb
     if (day >= 1 && day <= length) days.add(daysOf(year, month, day));
   }
   return [...days].sort((a, b) => a - b);
+}
+
+/** Those of the days that BYDAY allows too, the nth counted within the span. */
+function among(wanted: readonly DayOf[], first: number, last: number, days: readonly number[]): number[] {
+  if (wanted.length === 0) return [...days];
+  const allowed = new Set(weekdaysBetween(wanted, first, last));
+  return days.filter((day) => allowed.has(day));
 }
 
 /** The days of BYDAY in a span: all of a weekday, or its nth from the beginning or the end. */
@@ -266,13 +272,19 @@ function daysOfYear(rule: Rule, year: number, startDay: number): number[] {
       const offset = value > 0 ? value - 1 : length + value;
       if (offset >= 0 && offset < length) days.add(first + offset);
     }
-    return [...days].sort((a, b) => a - b).filter((day) => isDayAllowed({ ...rule, yearDays: [] }, day));
+    const sorted = [...days].sort((a, b) => a - b);
+    return among(rule.days, first, last, sorted).filter((day) =>
+      isDayAllowed({ ...rule, yearDays: [], days: [] }, day),
+    );
   }
   const chosen = months.length > 0 ? months : [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
   if (rule.monthDays.length > 0) {
-    return chosen
-      .flatMap((month) => monthDays(rule.monthDays, year, month))
-      .filter((day) => isWeekdayAllowed(rule.days, day));
+    const days = chosen.flatMap((month) => monthDays(rule.monthDays, year, month));
+    if (months.length === 0) return among(rule.days, first, last, days);
+    return months.flatMap((month) => {
+      const begin = daysOf(year, month, 1);
+      return among(rule.days, begin, begin + monthLength(year, month) - 1, monthDays(rule.monthDays, year, month));
+    });
   }
   if (rule.days.length > 0) {
     if (months.length === 0) return weekdaysBetween(rule.days, first, last);
