@@ -132,6 +132,7 @@ async function gather(key: string, master: WireEvent, context: RebuildContext): 
   const rows = await session.getPage(`${eventPath(key, context)}/instances`, {
     startDateTime: context.window.from,
     endDateTime: context.window.to,
+    $select: 'id,type,start,end,isAllDay,originalStart',
   });
   const instances = (await allItems(session, rows)).map(readEvent);
   const ids = instances.flatMap(({ id }) => id ?? []);
@@ -146,21 +147,16 @@ async function exceptionsOf(
   instances: readonly WireEvent[],
   context: RebuildContext,
 ): Promise<WireEvent[]> {
-  const told = master.exceptionOccurrences ?? instances.filter(({ type }) => type === 'exception');
-  const more =
-    master.exceptionsNextLink === null
-      ? []
-      : await allItems(context.session, await context.session.follow(master.exceptionsNextLink));
-  const exceptions: WireEvent[] = [];
-  for (const each of [...told, ...more.map(readEvent)]) {
-    exceptions.push(isThin(each, master) && each.id !== null ? await wholeOr(each, context) : each);
+  // Rows of instances have times only.
+  const told = master.exceptionOccurrences;
+  if (told === null) {
+    const exceptions: WireEvent[] = [];
+    for (const row of instances) if (row.type === 'exception') exceptions.push(await wholeOr(row, context));
+    return exceptions;
   }
-  return exceptions;
-}
-
-/** Some answers leave blank what an exception has in common with its series (keeper.sh#409). */
-function isThin(exception: WireEvent, master: WireEvent): boolean {
-  return exception.start === null || ((exception.subject ?? '') === '' && (master.subject ?? '') !== '');
+  if (master.exceptionsNextLink === null) return [...told];
+  const more = await allItems(context.session, await context.session.follow(master.exceptionsNextLink));
+  return [...told, ...more.map(readEvent)];
 }
 
 async function wholeOr(exception: WireEvent, context: RebuildContext): Promise<WireEvent> {

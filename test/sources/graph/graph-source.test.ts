@@ -161,6 +161,32 @@ describe('a series', () => {
     }
   });
 
+  it('that is deleted goes, whatever form of id its occurrences name it by', async () => {
+    const forms = { immutableOccurrenceIds: 'nor-seriesMasterId', mastersBeforeWindow: 'not' } as const;
+    Object.assign(simulator.switches, { ...forms, seriesDeleted: 'occurrences' });
+    const series = calendar.createSeries({
+      subject: 'Old',
+      pattern: weekly,
+      range: endless('2025-06-03'),
+      start: '09:00',
+    });
+    const mirror = await mirrorOf(simulator).round();
+    expect(mirror.only().key).toBe(series.key);
+    calendar.deleteSeries(series);
+    await mirror.round();
+    expect(mirror.shown()).toEqual([]);
+  });
+
+  it('has all its exceptions, however many pages they fill', async () => {
+    simulator.switches.exceptionPageSize = 1;
+    const { series, mirror } = await aReadSeries();
+    for (const date of ['2026-02-10', '2026-02-17', '2026-02-24'])
+      calendar.updateOccurrence(series, date, { subject: date });
+    await mirror.round();
+    expect(mirror.shown()).toEqual(truth(calendar));
+    expect(mirror.only().series.overrides).toHaveLength(3);
+  });
+
   it('that changes between the readings of its parts is read again', async () => {
     const { series, mirror } = await aReadSeries();
     calendar.updateEvent(series, { subject: 'Before' });
@@ -232,6 +258,25 @@ describe('a series', () => {
     expect(mirror.shown()).toEqual(truth(calendar));
     const refused = simulator.requests.filter(({ status }) => status === 400);
     expect(refused).toHaveLength(2);
+  });
+});
+
+describe('a meeting', () => {
+  it('tells the owner’s own answer, also to a reader that has just been started', async () => {
+    const { cursor } = await mirrorOf(simulator).round();
+    const ann = simulator.tenant(contoso.directory).addMailbox({ upn: 'ann@contoso.example', name: 'Ann' });
+    const meeting = ann.calendar().createEvent({ subject: 'Review', start: '2026-03-10T09:00' });
+    ann.calendar().inviteTo(meeting, simulator.mailbox(me).state);
+    simulator.mailbox(me).accept(simulator.mailbox(me).copyOf(meeting));
+    const restarted = mirrorOf(simulator);
+    restarted.cursor = cursor;
+
+    const { attendees, answer } = (await restarted.round()).only().series.main;
+    expect(answer).toBe('accepted');
+    expect(attendees.map(({ address, role, participation }) => [address, role, participation])).toEqual([
+      ['ann@contoso.example', 'chair', 'accepted'],
+      [me, 'required', 'accepted'],
+    ]);
   });
 });
 
@@ -389,6 +434,16 @@ describe('choosing the calendar', () => {
     });
     expect(await probe('work')).toMatchObject({ id: work.id, name: 'Work', color: '#a4262c' });
     expect(await probe(work.id)).toMatchObject({ name: 'Work' });
+  });
+
+  it('prefers the very name, then one’s own calendar', async () => {
+    const ann = simulator.tenant(contoso.directory).addMailbox({ upn: 'ann@contoso.example', name: 'Ann' });
+    simulator.mailbox(me).openShared(ann.calendar());
+    const own = simulator.mailbox(me).addCalendar('Ann');
+    const lower = simulator.mailbox(me).addCalendar('team');
+    simulator.mailbox(me).addCalendar('Team');
+    expect(await probe('team')).toMatchObject({ id: lower.id });
+    expect(await probe('Ann')).toMatchObject({ id: own.id });
   });
 
   it('refuses a name that is missing or means two', async () => {

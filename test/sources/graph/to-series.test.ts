@@ -194,6 +194,12 @@ describe('a weekly series in New York', () => {
     });
   });
 
+  it('takes the original start where the id names a date that is not on the rule', () => {
+    const exception = anException({ occurrenceId: 'OID.EVm1.2026-05-20', originalStart: '2026-05-12T23:00:00Z' });
+    const [override] = byRule(aMaster(), { exceptions: [exception] }).overrides;
+    expect(override?.slot).toEqual(inNewYork('2026-05-12T19:00:00'));
+  });
+
   it('takes the neighbouring date where a cancellation is off by one', () => {
     const series = byRule(aMaster(), { cancelled: ['OID.EVm1.2026-05-13'] });
     expect(series.excluded).toEqual([inNewYork('2026-05-12T19:00:00')]);
@@ -229,6 +235,24 @@ describe('an all-day series in Berlin', () => {
       expect(override?.slot).toEqual({ kind: 'date', date: '2018-06-06' });
     },
   );
+});
+
+describe('an all-day series of a lost zone', () => {
+  it('reads a midnight of whatever zone as the nearest date', () => {
+    const range = { startDate: '2018-06-06', recurrenceTimeZone: 'Customized Time Zone' };
+    const series = byRule(
+      aMaster({
+        isAllDay: true,
+        start: time('2018-06-06T00:00:00'),
+        end: time('2018-06-07T00:00:00'),
+        originalStartTimeZone: 'tzone://Microsoft/Custom',
+        originalEndTimeZone: null,
+        recurrence: recurrence({ daysOfWeek: ['wednesday'] }, range),
+      }),
+      { exceptions: [anException({ isAllDay: true, originalStart: '2018-06-12T22:00:00Z' })] },
+    );
+    expect(series.overrides[0]?.slot).toEqual({ kind: 'date', date: '2018-06-13' });
+  });
 });
 
 describe('patterns', () => {
