@@ -56,7 +56,7 @@ export function parseCalendar(text: string, options: ParseOptions = {}): ParsedC
   const { roots, badLines } = readComponents(text);
   const problems: ParseProblem[] = badLines.map(({ property, uid }) => ({
     code: 'ical.line_unreadable',
-    reason: `A line ${property} cannot be read and was left out`,
+    reason: `A line${property === null ? '' : ` ${property}`} cannot be read and was left out`,
     uid,
   }));
   const self = new Set((options.self ?? []).map((address) => address.toLowerCase()));
@@ -104,6 +104,9 @@ function uidOf(event: JCal): string {
   return `no-uid-${hash('sha256', parts.join('\n')).slice(0, 32)}`;
 }
 
+// Nobody changes a series "from here on" more often; above it, only the occurrences themselves change.
+const maxRanged = 30;
+
 function readSeries(uid: string, events: readonly JCal[], reader: EventReader): Series[] {
   const masters = events.filter((event) => first(event, 'recurrence-id') === null);
   const exceptions = events.filter((event) => first(event, 'recurrence-id') !== null);
@@ -121,7 +124,7 @@ function readSeries(uid: string, events: readonly JCal[], reader: EventReader): 
   for (const exception of exceptions) {
     const override = readOverride(exception, main.start, reader);
     if (override === null) continue;
-    if (recurrence !== null && isRanged(exception)) ranged.push(override);
+    if (recurrence !== null && isRanged(exception) && ranged.length < maxRanged) ranged.push(override);
     overrides.set(slotKey(override.slot), override);
   }
   // Exceptions of an event that does not recur are its own later versions in some exports.

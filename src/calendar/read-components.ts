@@ -5,14 +5,38 @@ import { SyncError } from '../shared/errors.ts';
 export interface ReadComponents {
   /** What the text has at its top: VCALENDARs, normally one. */
   readonly roots: readonly JCal[];
-  /** Names of properties whose lines cannot be read and were left out. */
+  /** Lines that cannot be read and were left out, once for each name and component. */
   readonly badLines: readonly BadLine[];
 }
 
 export interface BadLine {
-  readonly property: string;
+  /** Null when the line does not begin with a name that we know: what stands there may be anybody's words. */
+  readonly property: string | null;
   readonly uid: string | null;
 }
+
+const knownNames = new Set([
+  'ATTENDEE',
+  'CATEGORIES',
+  'CREATED',
+  'DESCRIPTION',
+  'DTEND',
+  'DTSTAMP',
+  'DTSTART',
+  'DURATION',
+  'EXDATE',
+  'LOCATION',
+  'ORGANIZER',
+  'RDATE',
+  'RECURRENCE-ID',
+  'RRULE',
+  'SEQUENCE',
+  'STATUS',
+  'SUMMARY',
+  'TRIGGER',
+  'UID',
+  'URL',
+]);
 
 // What one request may hand to us; a feed of 20,000 events has some 20 MB.
 const maxLength = 64 * 1_048_576;
@@ -56,12 +80,12 @@ interface OpenComponent {
   readonly name: string;
   readonly properties: JCalProperty[];
   readonly components: JCal[];
-  readonly badNames: string[];
+  readonly badNames: Set<string>;
 }
 
 function readByLine(text: string): ReadComponents {
   const badLines: BadLine[] = [];
-  const root: OpenComponent = { name: '', properties: [], components: [], badNames: [] };
+  const root: OpenComponent = { name: '', properties: [], components: [], badNames: new Set() };
   const stack: OpenComponent[] = [root];
   const close = (): void => {
     const done = stack.pop();
@@ -69,14 +93,17 @@ function readByLine(text: string): ReadComponents {
     if (done === undefined || parent === undefined) return;
     parent.components.push([done.name, done.properties, done.components]);
     const uid = done.properties.find(([name]) => name === 'uid')?.[3];
-    for (const property of done.badNames) badLines.push({ property, uid: typeof uid === 'string' ? uid : null });
+    for (const name of done.badNames) {
+      const property = knownNames.has(name) ? name : null;
+      badLines.push({ property, uid: typeof uid === 'string' ? uid : null });
+    }
   };
   for (const line of text.replace(/\r?\n[ \t]/g, '').split(/\r?\n/)) {
     if (line.trim() === '') continue;
     const edge = /^(BEGIN|END):([A-Za-z0-9-]+)\s*$/i.exec(line);
     if (edge === null) addLine(stack.at(-1) ?? root, line);
     else if (edge[1]?.toUpperCase() === 'BEGIN') {
-      stack.push({ name: (edge[2] ?? '').toLowerCase(), properties: [], components: [], badNames: [] });
+      stack.push({ name: (edge[2] ?? '').toLowerCase(), properties: [], components: [], badNames: new Set() });
     } else {
       const name = (edge[2] ?? '').toLowerCase();
       // An END that nobody began is ignored; one that closes an outer component closes the inner ones too.
@@ -94,6 +121,6 @@ function addLine(component: OpenComponent, line: string): void {
   try {
     component.properties.push(readLine(line));
   } catch {
-    component.badNames.push(/^[A-Za-z0-9-]{1,40}/.exec(line)?.[0].toUpperCase() ?? '?');
+    component.badNames.add(/^(?:[A-Z-]{1,20})(?=[:;])/i.exec(line)?.[0].toUpperCase() ?? '');
   }
 }

@@ -53,7 +53,7 @@ function countBefore(timeline: Timeline, wall: number): number | null {
   for (const slot of walls(timeline)) {
     if (slot >= wall) return count;
     count += 1;
-    if (count > 100_000) return null;
+    if (count > 5_000) return null;
   }
   return null;
 }
