@@ -138,6 +138,18 @@ describe('links', () => {
     expect(simulator.requests).toHaveLength(before);
   });
 
+  it('are never followed on a redirect, which would carry the token along', async () => {
+    const redirects = new Set<unknown>();
+    const watched: typeof fetch = (url, init) => {
+      redirects.add(init?.redirect);
+      return simulator.fetch(url, init);
+    };
+    const client = clientOf(simulator, { fetch: watched });
+    simulator.fail({ match: 'graph.microsoft.com', how: { status: 302 } });
+    expect(await failure(read(client))).toMatchObject({ code: 'graph.redirected', recovery: { kind: 'retry' } });
+    expect([...redirects]).toEqual(['manual']);
+  });
+
   it('are followed to the letter', async () => {
     const link = `https://graph.microsoft.com/v1.0/users/${me}/calendar?$select=id&x=a%2Bb&x=c&$skiptoken=s%3D1`;
     await failure(clientOf(simulator).get({ mailbox: me, to: { link }, signal: patient })).catch(() => null);
@@ -203,7 +215,7 @@ describe('load', () => {
 
   it('halves pages while Graph is overloaded and lets them grow again', async () => {
     const client = clientOf(simulator);
-    const size = () => /maxpagesize=(\d+)/.exec(simulator.requests.at(-1)?.headers['prefer'] ?? '')?.[1];
+    const size = () => /odata\.maxpagesize=(\d+)/.exec(simulator.requests.at(-1)?.headers['prefer'] ?? '')?.[1];
     const fault = simulator.fail({ match: 'graph.microsoft.com', how: { status: 504, code: 'UnknownError' } });
     const sizes: unknown[] = [];
     for (let attempt = 0; attempt < 5; attempt += 1) {

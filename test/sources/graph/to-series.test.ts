@@ -247,7 +247,7 @@ describe('an all-day series of a lost zone', () => {
         end: time('2018-06-07T00:00:00'),
         originalStartTimeZone: 'tzone://Microsoft/Custom',
         originalEndTimeZone: null,
-        recurrence: recurrence({ daysOfWeek: ['wednesday'] }, range),
+        recurrence: recurrence({ type: 'daily' }, range),
       }),
       { exceptions: [anException({ isAllDay: true, originalStart: '2018-06-12T22:00:00Z' })] },
     );
