@@ -41,8 +41,7 @@ export function decideHeld(
         recovery: { kind: 'operator', remedy: 'See "calendar-sync guard list".' },
       });
     const count = await store.transaction(async (db) => {
-      const done =
-        decision === 'approve' ? await removeClaims(db, source, ['held'], 'approved') : await discardHeld(db, id);
+      const done = decision === 'approve' ? await removeClaims(db, source, 'held') : await discardHeld(db, id);
       await recordAudit(db, { actor: 'cli', action: `guard.${decision}`, subject: id, detail: { count: done } });
       return done;
     });

@@ -33,11 +33,12 @@ interface ExistingClaim {
   readonly meetingId: string | null;
   readonly identity: string | null;
   readonly state: string;
+  readonly lastModifiedAt: Date | string | null;
 }
 
 /**
  * Stores claims inside the caller's transaction and marks the meetings they change dirty. A claim that says what it
- * said before only gets the new round. Returns how many changed.
+ * said before only gets the new round and its source's time stamp. Returns how many changed.
  */
 export async function upsertClaims(
   db: Db,
@@ -49,7 +50,8 @@ export async function upsertClaims(
   const byKey = new Map(claims.map((claim) => [claim.key, claim]));
   const uids = [...new Set(claims.flatMap((claim) => (claim.uid === null ? [] : [claim.uid])))];
   const existing = await sql<ExistingClaim>`
-    select c.id::text, c.key, c.uid, c.slot, c.content, c.meeting_id::text as "meetingId", m.identity, c.state
+    select c.id::text, c.key, c.uid, c.slot, c.content, c.meeting_id::text as "meetingId", m.identity, c.state,
+      c.last_modified_at as "lastModifiedAt"
     from claim c left join meeting m on m.id = c.meeting_id
     where c.source_id = ${state.id} and (c.key = any(${[...byKey.keys()]}) or c.uid = any(${uids}))
     order by c.id`.execute(db);
@@ -77,12 +79,7 @@ export async function upsertClaims(
     return { claim, identity, old, isChanged };
   });
 
-  const unchanged = rows.filter((row) => !row.isChanged).map((row) => row.claim.key);
-  if (unchanged.length > 0)
-    await sql`
-      update claim set round = greatest(round, ${context.round}), read_at = now()
-      where source_id = ${state.id} and key = any(${unchanged})`.execute(db);
-
+  await touchUnchanged(db, state, rows, context.round);
   const changed = rows.filter((row) => row.isChanged);
   if (changed.length === 0) return 0;
   await keepMeetingOnNewIdentity(db, state, changed);
@@ -135,6 +132,36 @@ export async function upsertClaims(
     ids: changed.flatMap((row) => (row.old?.meetingId == null ? [] : [row.old.meetingId])),
   });
   return changed.length;
+}
+
+/** The same content in a new round; a newer time stamp alone may still decide which of several claims shows. */
+async function touchUnchanged(
+  db: Db,
+  state: SourceState,
+  rows: readonly { claim: StorableClaim; old: ExistingClaim | undefined; isChanged: boolean }[],
+  round: string,
+): Promise<void> {
+  const unchanged = rows.filter((row) => !row.isChanged);
+  if (unchanged.length === 0) return;
+  const stamps = unchanged.map(({ claim: { key, version, lastModifiedAt } }) => ({ key, version, lastModifiedAt }));
+  await sql`
+    update claim c set round = greatest(c.round, ${round}), read_at = now(), version = r.version,
+      last_modified_at = r."lastModifiedAt"
+    from jsonb_to_recordset(${JSON.stringify(stamps)}::jsonb) as r(key text, version text, "lastModifiedAt" timestamptz)
+    where c.source_id = ${state.id} and c.key = r.key`.execute(db);
+  const restamped = unchanged.flatMap(({ claim, old }) =>
+    old?.meetingId != null && msOf(old.lastModifiedAt) !== msOf(claim.lastModifiedAt) ? [old.meetingId] : [],
+  );
+  if (restamped.length === 0) return;
+  const contested = await sql<{ id: string }>`
+    select meeting_id::text as id from claim where meeting_id = any(${restamped}::bigint[])
+    group by meeting_id having count(*) > 1`.execute(db);
+  if (contested.rows.length > 0)
+    await markMeetingsDirty(db, state.targetId, { identities: [], ids: contested.rows.map(({ id }) => id) });
+}
+
+function msOf(at: Date | string | null): number | null {
+  return at === null ? null : new Date(at).getTime();
 }
 
 /**
@@ -194,16 +221,23 @@ export async function markSeen(db: Db, state: SourceState, key: string, round: s
     where source_id = ${state.id} and key = ${key}`.execute(db);
 }
 
+/** What the guard judges by. What has grown too old to be asked for is out of the source's reach and not counted. */
 export async function countRemovals(db: Db, sourceId: string): Promise<RemovalCount> {
   const found = await sql<{ [K in keyof RemovalCount]: string }>`
-    select count(*) filter (where series is not null) as shown,
-      count(*) filter (where series is not null and (last_end is null or last_end > now())) as upcoming,
-      count(*) filter (where series is not null and state <> 'shown') as pending,
-      count(*) filter (where series is not null and state <> 'shown' and (last_end is null or last_end > now())) as "pendingUpcoming",
-      (select count(*) from removal where source_id = ${sourceId} and state = 'done' and at > now() - interval '24 hours') as done,
-      (select count(*) from removal where source_id = ${sourceId} and state = 'done' and is_upcoming
-        and at > now() - interval '24 hours') as "doneUpcoming"
-    from claim where source_id = ${sourceId}`.execute(db);
+    with reach as (select max(window_from) as since from stream where source_id = ${sourceId}),
+    c as (
+      select state, last_end is null or last_end > now() as is_upcoming from claim, reach
+      where source_id = ${sourceId} and series is not null
+        and (state <> 'shown' or since is null or last_end is null or last_end > since)),
+    r as (
+      select is_upcoming from removal
+      where source_id = ${sourceId} and state = 'done' and at > now() - interval '24 hours')
+    select (select count(*) from c) as shown,
+      (select count(*) from c where is_upcoming) as upcoming,
+      (select count(*) from c where state <> 'shown') as pending,
+      (select count(*) from c where state <> 'shown' and is_upcoming) as "pendingUpcoming",
+      (select count(*) from r) as done,
+      (select count(*) from r where is_upcoming) as "doneUpcoming"`.execute(db);
   const row = found.rows[0];
   const count = (name: keyof RemovalCount): number => Number(row?.[name] ?? 0);
   return {
@@ -223,34 +257,51 @@ export async function hasPending(db: Db, sourceId: string): Promise<boolean> {
 }
 
 /**
- * Carries out the removal of claims in these states: they go, and their meetings are dirty. `record` says as what they
- * enter the removals of the last 24 hours. Returns how many.
+ * Carries out the removal of claims: they go, and their meetings are dirty. Of the pending ones a record is kept, for the
+ * guard counts 24 hours; those held were approved by the operator. Returns how many.
  */
 export async function removeClaims(
   db: Db,
   source: { readonly id: string; readonly targetId: string },
-  states: readonly ('pending' | 'held')[],
-  record: 'done' | 'approved',
+  state: 'pending' | 'held',
 ): Promise<number> {
-  const gone = await sql<{ key: string; meetingId: string | null; isUpcoming: boolean; isShown: boolean }>`
-    delete from claim where source_id = ${source.id} and state = any(${states})
-    returning key, meeting_id::text as "meetingId", (last_end is null or last_end > now()) as "isUpcoming",
-      series is not null as "isShown"`.execute(db);
-  const shown = gone.rows.filter((row) => row.isShown);
-  if (record === 'approved')
-    await sql`update removal set state = 'approved', decided_at = now() where source_id = ${source.id} and state = 'held'`.execute(
-      db,
-    );
-  else if (shown.length > 0)
+  const gone = await sql<{ key: string; meetingId: string | null; isUpcoming: boolean }>`
+    delete from claim where source_id = ${source.id} and state = ${state}
+    returning key, meeting_id::text as "meetingId", (last_end is null or last_end > now()) as "isUpcoming"`.execute(db);
+  if (state === 'held')
+    await sql`
+      update removal set state = 'approved', decided_at = now()
+      where source_id = ${source.id} and state = 'held'`.execute(db);
+  else if (gone.rows.length > 0)
     await sql`
       insert into removal (source_id, claim_key, is_upcoming, state, reason, at)
       select ${source.id}, r.key, r."isUpcoming", 'done', 'gone from the source', now()
-      from jsonb_to_recordset(${JSON.stringify(shown)}::jsonb) as r(key text, "isUpcoming" boolean)`.execute(db);
-  await markMeetingsDirty(db, source.targetId, {
-    identities: [],
-    ids: gone.rows.flatMap((row) => (row.meetingId === null ? [] : [row.meetingId])),
-  });
+      from jsonb_to_recordset(${JSON.stringify(gone.rows)}::jsonb) as r(key text, "isUpcoming" boolean)`.execute(db);
+  await markDirtyOf(db, source.targetId, gone.rows);
   return gone.rows.length;
+}
+
+/** Pending claims that a filter hides show nowhere: they just go, and no guard counts them. */
+export async function removeHidden(db: Db, sourceId: string): Promise<void> {
+  await sql`delete from claim where source_id = ${sourceId} and state = 'pending' and series is null`.execute(db);
+}
+
+/** Claims that have ended before `instant` go: the source is one that does not keep its past. Returns how many. */
+export async function removeAged(
+  db: Db,
+  source: { readonly id: string; readonly targetId: string },
+  instant: string,
+): Promise<number> {
+  const gone = await sql<{ meetingId: string | null }>`
+    delete from claim where source_id = ${source.id} and last_end <= ${instant}::timestamptz
+    returning meeting_id::text as "meetingId"`.execute(db);
+  await markDirtyOf(db, source.targetId, gone.rows);
+  return gone.rows.length;
+}
+
+function markDirtyOf(db: Db, targetId: string, gone: readonly { readonly meetingId: string | null }[]): Promise<void> {
+  const ids = gone.flatMap((row) => (row.meetingId === null ? [] : [row.meetingId]));
+  return markMeetingsDirty(db, targetId, { identities: [], ids });
 }
 
 /** Holds what is pending, for the operator to decide. Returns how many were newly held. */

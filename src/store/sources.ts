@@ -28,6 +28,8 @@ export interface SourceState {
   readonly isFullWanted: boolean;
   readonly failures: number;
   readonly pausedCode: string | null;
+  /** Digest of what it is reached by, its tenant and the clouds: unchanged, an opened source may go on serving. */
+  readonly access: string;
   readonly streams: readonly Stream[];
 }
 
@@ -53,11 +55,14 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
     isFullWanted: boolean;
     failures: number;
     pausedCode: string | null;
+    access: string;
     streams: Stream[] | null;
   }>`
     select s.settings, s.target_id as "targetId", s.calendar_id as "calendarId", t.dedupe, s.epoch,
       s.wanted_version as "wantedVersion", s.done_version as "doneVersion", s.is_full_wanted as "isFullWanted",
       s.failures, s.paused_code as "pausedCode",
+      md5(concat(s.secret_sealed, (select n::text from tenant n where n.id = s.tenant_id),
+        (select string_agg(c::text, '' order by c.id) from cloud c))) as access,
       (select json_agg(json_build_object('id', r.id::text, 'kind', r.kind, 'cursor', r.cursor,
           'cursorSeq', r.cursor_seq::text, 'round', r.round::text, 'startedAt', r.started_at,
           'window', json_build_object('from', ${windowBound('r.window_from')}, 'to', ${windowBound('r.window_to')})))
@@ -90,7 +95,10 @@ export async function wantReading(db: Db, sourceId: string, isFull = false): Pro
   return found.rows.length === 1;
 }
 
-/** Begins a full reading over `window` on a stream of its own; the delta stream, if there is one, goes on. */
+/**
+ * Begins a full reading over `window` on a stream of its own, from its start if one is under way; the delta stream, if
+ * there is one, goes on. What was ordered since the run loaded its settings stays ordered.
+ */
 export async function beginFullReading(db: Db, state: SourceState, window: Window): Promise<Stream> {
   const found = await sql<{ id: string; round: string; cursorSeq: string; startedAt: Date | string }>`
     insert into stream (source_id, kind, cursor, cursor_seq, round, window_from, window_to, started_at)
@@ -105,14 +113,18 @@ export async function beginFullReading(db: Db, state: SourceState, window: Windo
     returning id::text, round::text, cursor_seq::text as "cursorSeq", started_at as "startedAt"`.execute(db);
   const row = found.rows[0];
   if (row === undefined) throw superseded(state.id);
-  await sql`update source set is_full_wanted = false where id = ${state.id}`.execute(db);
+  await sql`
+    update source set is_full_wanted = false where id = ${state.id} and wanted_version = ${state.wantedVersion}`.execute(
+    db,
+  );
   return { ...row, kind: 'full', cursor: null, window, startedAt: new Date(row.startedAt).toISOString() };
 }
 
-/** The cursor is dead: the stream goes, and what is needed is a full reading. */
+/** The cursor is dead: the stream goes, unless somebody has moved it on meanwhile. Throws `ingest.superseded`. */
 export async function dropStream(db: Db, state: SourceState, stream: Stream): Promise<void> {
-  await sql`delete from stream where id = ${stream.id}`.execute(db);
-  await sql`update source set is_full_wanted = true where id = ${state.id}`.execute(db);
+  const gone = await sql<{ id: string }>`
+    delete from stream where id = ${stream.id} and cursor_seq = ${stream.cursorSeq} returning id`.execute(db);
+  if (gone.rows.length === 0) throw superseded(state.id);
 }
 
 /**
@@ -162,10 +174,14 @@ export async function dueStale(db: Db, sourceId: string, limit: number): Promise
   const found = await sql<StaleSeries>`
     select key, version::text, failures from stale_series
     where source_id = ${sourceId} and (not_before is null or not_before <= now())
-    order by since, key limit ${limit}`.execute(db);
+    order by failures, since, key limit ${limit}`.execute(db);
   return found.rows;
 }
 
+/**
+ * Marks series to be rebuilt. A removal of what we do not have says nothing; what is told again has changed, so that it
+ * is tried again at once.
+ */
 export async function markStale(
   db: Db,
   sourceId: string,
@@ -175,6 +191,8 @@ export async function markStale(
   await sql`
     insert into stale_series (source_id, key, why, version, since)
     select ${sourceId}, r.key, r.why, 1, now() from jsonb_to_recordset(${JSON.stringify(stale)}::jsonb) as r(key text, why text)
+    where r.why <> 'removed' or exists (select from claim c where c.source_id = ${sourceId} and c.key = r.key)
+      or exists (select from stale_series x where x.source_id = ${sourceId} and x.key = r.key)
     on conflict (source_id, key) do update
       set version = stale_series.version + 1, why = excluded.why, not_before = null`.execute(db);
 }
@@ -195,28 +213,67 @@ export async function postponeStale(
   await sql`
     update stale_series set failures = failures + 1, code = ${failure.code}, reason = ${failure.reason},
       not_before = now() + ${failure.afterMs} * interval '1 millisecond'
-    where source_id = ${sourceId} and key = ${stale.key}`.execute(db);
+    where source_id = ${sourceId} and key = ${stale.key} and version = ${stale.version}`.execute(db);
 }
+
+const isCurrent = (state: SourceState, fence: string) =>
+  sql`s.id = ${state.id} and s.epoch = ${state.epoch}
+    and exists (select from lease l where l.name = ${`source:${state.id}`} and l.fence = ${fence})`;
+
+const readingDone = (state: SourceState, nextPollMs: number) =>
+  sql`done_version = greatest(s.done_version, ${state.wantedVersion}), failures = 0, not_before = null,
+    paused_code = null, paused_reason = null, remedy = null, fresh_at = now(),
+    next_poll_at = now() + ${nextPollMs} * interval '1 millisecond'`;
 
 /** A run ended well: what was wanted when it began is done. */
-export async function recordReading(db: Db, state: SourceState, nextPollMs: number): Promise<{ wasPaused: boolean }> {
-  await sql`
-    update source set done_version = greatest(done_version, ${state.wantedVersion}), failures = 0, not_before = null,
-      paused_code = null, paused_reason = null, remedy = null, fresh_at = now(),
-      next_poll_at = now() + ${nextPollMs} * interval '1 millisecond'
-    where id = ${state.id} and epoch = ${state.epoch}`.execute(db);
-  return { wasPaused: state.pausedCode !== null };
+export async function recordReading(db: Db, state: SourceState, fence: string, nextPollMs: number): Promise<void> {
+  await sql`update source s set ${readingDone(state, nextPollMs)} where ${isCurrent(state, fence)}`.execute(db);
 }
 
-/** A run failed: not again before `afterMs`; for the operator, with code, reason and remedy. */
+/**
+ * Commits a last page that tells nothing, in one statement: moves the cursor and, where no series is stale and no removal
+ * waits for the guard, ends the run. False: there is more to do. Throws `ingest.superseded`.
+ */
+export async function recordIdlePoll(
+  db: Db,
+  state: SourceState,
+  fence: string,
+  stream: Stream,
+  cursor: string,
+  nextPollMs: number,
+): Promise<boolean> {
+  const found = await sql<{ hasMoved: boolean; isDone: boolean }>`
+    with current as (select s.id from source s where ${isCurrent(state, fence)} for update),
+    moved as (
+      update stream set cursor = ${cursor}, cursor_seq = cursor_seq + 1 from current
+      where stream.id = ${stream.id} and stream.cursor_seq = ${stream.cursorSeq} returning stream.id),
+    done as (
+      update source s set ${readingDone(state, nextPollMs)} from moved
+      where s.id = ${state.id}
+        and not exists (select from stale_series x where x.source_id = ${state.id} and (x.not_before is null or x.not_before <= now()))
+        and not exists (select from claim c where c.source_id = ${state.id} and c.state = 'pending')
+      returning s.id)
+    select exists (select from moved) as "hasMoved", exists (select from done) as "isDone"`.execute(db);
+  const row = found.rows[0];
+  if (row?.hasMoved !== true) throw superseded(state.id);
+  return row.isDone;
+}
+
+/**
+ * A run failed: not again before `afterMs`; for the operator, with code, reason and remedy. Something that was wanted
+ * since the run began (a new secret was applied, say) may have mended what needed the operator: then it is tried at once.
+ */
 export async function recordFailure(
   db: Db,
-  sourceId: string,
+  state: SourceState,
+  fence: string,
   failure: { afterMs: number; paused: { code: string; reason: string; remedy: string } | null },
 ): Promise<void> {
   await sql`
-    update source set failures = failures + 1, not_before = now() + ${failure.afterMs} * interval '1 millisecond',
+    update source s set failures = failures + 1,
+      not_before = case when ${failure.paused !== null} and wanted_version > ${state.wantedVersion} then null
+        else now() + ${failure.afterMs} * interval '1 millisecond' end,
       paused_code = ${failure.paused?.code ?? null}, paused_reason = ${failure.paused?.reason ?? null},
       remedy = ${failure.paused?.remedy ?? null}
-    where id = ${sourceId}`.execute(db);
+    where ${isCurrent(state, fence)}`.execute(db);
 }

@@ -2,10 +2,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sql } from 'kysely';
 import { defaultFilters } from '../../src/calendar/filters.ts';
 import { compose, type Product } from '../../src/compose.ts';
 import { readEnv } from '../../src/config/env.ts';
 import type { GraphSource, Target, Tenant } from '../../src/config/model.ts';
+import type { Clock } from '../../src/shared/clock.ts';
 import { nullLog } from '../../src/shared/log.ts';
 import { saveSource, saveTarget, saveTenant } from '../../src/store/configuration.ts';
 import { dueSources } from '../../src/store/sources.ts';
@@ -19,13 +21,20 @@ export interface StageOptions {
   readonly simulator?: SimulatorOptions;
   readonly caldav?: CalDavServerOptions;
   readonly env?: Readonly<Record<string, string>>;
+  /** The product's clock; the database keeps its own. */
+  readonly clock?: Clock;
 }
 
 export interface Stage {
   readonly simulator: GraphSimulator;
   readonly caldav: CalDavServer;
   readonly database: TestDatabase;
+  /** The product of now: `restart` makes another. */
   readonly product: Product;
+  /** Ends the product's process and starts it anew. */
+  restart(): Promise<void>;
+  /** As if time had gone by: back-offs are over and every source is to be polled. */
+  passTime(): Promise<void>;
   /** Another process' worth of product on the same database. */
   another(): Promise<Product>;
   target(settings?: Partial<Target>): Promise<Target>;
@@ -80,23 +89,42 @@ export async function aStage(options: StageOptions = {}): Promise<Stage> {
       { DATABASE_URL: database.url, DATA_DIR: folder, PORT: '0', ENCRYPTION_KEY: 'ab'.repeat(32), ...options.env },
       folder,
     );
-    const product = await compose({ env, log: nullLog, fetch: simulator.fetch });
-    products.push(product);
-    return product;
+    const { clock } = options;
+    const opened = await compose({
+      env,
+      log: nullLog,
+      fetch: simulator.fetch,
+      ...(clock === undefined ? {} : { clock }),
+    });
+    products.push(opened);
+    return opened;
   };
-  const product = await open();
-  const { store, box, worker } = product;
+  let product = await open();
   let position = 0;
 
   return {
     simulator,
     caldav,
     database,
-    product,
+    get product() {
+      return product;
+    },
     another: open,
+    async restart() {
+      products.splice(products.indexOf(product), 1);
+      await product.close();
+      product = await open();
+    },
+    async passTime() {
+      const { db } = product.store;
+      await sql`update source set not_before = null, next_poll_at = now()`.execute(db);
+      await sql`update stale_series set not_before = null`.execute(db);
+      await sql`update target set not_before = null`.execute(db);
+      await sql`update meeting set not_before = null where not_before is not null`.execute(db);
+    },
     async target(settings = {}) {
       const target = aTarget(caldav.url, settings);
-      await saveTarget(store.db, box, target);
+      await saveTarget(product.store.db, product.box, target);
       return target;
     },
     async tenant(id, { cloud = 'global', secret = 'a-secret', ...rest }) {
@@ -111,15 +139,16 @@ export async function aStage(options: StageOptions = {}): Promise<Stage> {
         ceiling: 'full',
         credential: { kind: 'secret', secret },
       };
-      await saveTenant(store.db, box, tenant);
+      await saveTenant(product.store.db, product.box, tenant);
     },
     async source(settings) {
       const source = aGraphSource(settings);
       const effects = { bumpsEpoch: true, fullReading: true, isOther: false };
-      await store.transaction((db) => saveSource(db, box, source, position++, effects));
+      await product.store.transaction((db) => saveSource(db, product.box, source, position++, effects));
       return source;
     },
     async sync() {
+      const { store, worker } = product;
       for (let round = 0; round < 20; round += 1) {
         const sources = await dueSources(store.db);
         for (const id of sources) await worker.run('ingest', id);
