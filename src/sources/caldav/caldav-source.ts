@@ -132,7 +132,7 @@ export function caldavSource({ account, calendar: wanted, isOurs, ...io }: CalDa
     const after = state.reading?.after ?? '';
     const next = state.reading?.next ?? listing.mark ?? '';
     const todo = listing.changed.filter(([name]) => name > after);
-    const progress = await readEntries(state, todo.slice(0, chunk), isFull, window, signal);
+    const progress = await readEntries(state, todo.slice(0, chunk), () => isFull, window, signal);
     // Removals go with the first page; those that came later are told after `next`.
     if (!isFull && state.reading === null) addRemoved(progress, listing.removed);
     const isLast = todo.length <= chunk;
@@ -146,7 +146,9 @@ export function caldavSource({ account, calendar: wanted, isOurs, ...io }: CalDa
   async function readEtagPage(state: EtagCursor, listing: Listing, window: Window, signal: AbortSignal): Promise<Page> {
     const todo = listing.changed.filter(([name, { etag }]) => state.known[name] !== shortHash(etag));
     const entries = todo.slice(0, chunk);
-    const progress = await readEntries(state, entries, state.isFull, window, signal);
+    // What changed while a full reading was interrupted has been claimed by it before.
+    const isNew = (name: string): boolean => state.isFull && !Object.hasOwn(state.known, name);
+    const progress = await readEntries(state, entries, isNew, window, signal);
     const removed = listing.removed.filter((name) => name in state.known);
     addRemoved(progress, removed);
     const known = new Map(Object.entries(state.known));
@@ -172,7 +174,7 @@ export function caldavSource({ account, calendar: wanted, isOurs, ...io }: CalDa
   async function readEntries(
     { href, parts }: Cursor,
     entries: readonly [string, DavEntry][],
-    isFull: boolean,
+    isNew: (name: string) => boolean,
     window: Window,
     signal: AbortSignal,
   ): Promise<Progress> {
@@ -197,10 +199,10 @@ export function caldavSource({ account, calendar: wanted, isOurs, ...io }: CalDa
       const object = objects.get(entry.href);
       // Listed and yet not there: gone meanwhile, or an event of a shared calendar that may not be read.
       if (object === undefined) {
-        if (!isFull) addStale(progress, name, 'removed');
+        if (!isNew(name)) addStale(progress, name, 'removed');
         continue;
       }
-      addResource(progress, name, object, readResource(object.body, { self, window, isOurs }), isFull);
+      addResource(progress, name, object, readResource(object.body, { self, window, isOurs }), isNew(name));
     }
     return progress;
   }
@@ -299,13 +301,16 @@ function claimOf(name: string, version: string | null, { suffix, series }: Part)
   return { key: keyOf(name, suffix), version, series, check: null };
 }
 
-/** Takes what a resource says now into the page, and marks stale what it no longer says. */
+/**
+ * Takes what a resource says now into the page, and marks stale what it no longer says. Of one that is new to a full
+ * reading nothing can be missing yet: what was claimed before that reading is confirmed at its end.
+ */
 function addResource(
   progress: Progress,
   name: string,
   { etag }: DavObject,
   resource: ReadResource,
-  isFull: boolean,
+  isNew: boolean,
 ): void {
   switch (resource.kind) {
     case 'ours':
@@ -314,15 +319,15 @@ function addResource(
       addStale(progress, name, 'unreadable');
       return;
     case 'no-events':
-      if (!isFull) addRemoved(progress, [name]);
+      if (!isNew) addRemoved(progress, [name]);
       return;
     case 'events': {
-      const shown = isFull ? resource.parts.filter(({ isInWindow }) => isInWindow) : resource.parts;
+      const shown = isNew ? resource.parts.filter(({ isInWindow }) => isInWindow) : resource.parts;
       progress.claims.push(...shown.map((part) => claimOf(name, etag, part)));
       const now = new Set(resource.parts.map(({ suffix }) => suffix));
       const missing = suffixesOf(progress.parts, name).filter((suffix) => !now.has(suffix));
       const why = resource.lost === null ? 'removed' : 'unreadable';
-      if (!isFull || resource.lost !== null)
+      if (!isNew || resource.lost !== null)
         progress.stale.push(...missing.map((suffix) => ({ key: keyOf(name, suffix), why }) as const));
       if (now.size === 1 && now.has('')) drop(progress.parts, name);
       else progress.parts[name] = [...now];

@@ -1,6 +1,7 @@
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { openCalDav } from '../../../src/dav/calendar-client.ts';
 import {
   caldavSource,
@@ -9,6 +10,7 @@ import {
 } from '../../../src/sources/caldav/caldav-source.ts';
 import { eventText } from '../../support/caldav/event.ts';
 import { type CalDavServer, type CalDavServerOptions, startCalDavServer } from '../../support/caldav/server.ts';
+import { Mirror } from './mirror.ts';
 import { readPage, readRound, rebuild, titles } from './reader.ts';
 
 const open: { close(): Promise<unknown> }[] = [];
@@ -527,4 +529,97 @@ describe('an account whose calendars are on other hosts', () => {
     });
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   }
+});
+
+describe('any history', () => {
+  type Step =
+    | { readonly do: 'whole'; readonly file: string }
+    | { readonly do: 'dates'; readonly file: string; readonly days: readonly string[] }
+    | { readonly do: 'task'; readonly file: string }
+    | { readonly do: 'broken'; readonly file: string }
+    | { readonly do: 'remove'; readonly file: string }
+    | { readonly do: 'many' }
+    | { readonly do: 'full' }
+    | { readonly do: 'read'; readonly maxPages: number; readonly isNewProcess: boolean };
+  const file = fc.constantFrom('a.ics', 'b.ics', 'c.ics');
+  const days = fc.subarray(['08', '15', '22'], { minLength: 1 });
+  const maxPages = fc.constantFrom(1, 9);
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('whole'), file }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('dates'), file, days }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('task'), file }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('broken'), file }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('remove'), file }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('many') }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('full') }) },
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('read'), maxPages, isNewProcess: fc.boolean() }) },
+  );
+
+  it.each([
+    ['by sync token', true],
+    ['by etags', false],
+  ])(
+    'ends with what the calendar shows (%s)',
+    async (_how, hasSync) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 14 }), async (steps) => {
+          const server = await startCalDavServer({ isSabre: false });
+          if (!hasSync) server.fail({ ...noSync, times: 100_000 });
+          const sources = [sourceOf(server)];
+          const truth = new Map<string, readonly string[]>();
+          const mirror = new Mirror();
+          let version = 0;
+          const put = (file: string, text: string, keys: readonly string[]): void => {
+            server.store('alice', 'default', file, text);
+            truth.set(file, keys);
+          };
+          const perform = async (one: Step): Promise<void> => {
+            const title = `v${(version += 1)}`;
+            switch (one.do) {
+              case 'whole':
+                return put(one.file, event(title, `u-${one.file}`), [`${one.file} ${title}`]);
+              case 'dates': {
+                const text = calendar(...one.days.flatMap((day) => exception(`u-${one.file}`, day, title)));
+                const keys = one.days.map((day) => `${one.file}#2027-01-${day}T10:00:00Z ${title}`);
+                return put(one.file, text, keys);
+              }
+              case 'task':
+                return put(one.file, task.replace('task', title), []);
+              case 'broken':
+                return put(one.file, unreadable.replace('broken', title), ['?']);
+              case 'remove':
+                server.discard('alice', 'default', one.file);
+                return void truth.delete(one.file);
+              case 'many':
+                for (let index = 0; index < 105; index += 1)
+                  put(`m${index}.ics`, event(title, `m${index}`), [`m${index}.ics ${title}`]);
+                return;
+              case 'full':
+                return mirror.forget();
+              case 'read':
+                if (one.isNewProcess) sources.push(sourceOf(server));
+                return mirror.read(sources.at(-1) ?? sourceOf(server), one.maxPages);
+            }
+          };
+          try {
+            for (const one of steps) await perform(one);
+            const last = sourceOf(server);
+            sources.push(last);
+            await mirror.read(last);
+            await mirror.read(last);
+
+            const isBroken = (key: string): boolean => truth.get(key.replace(/#.*/, ''))?.[0] === '?';
+            const shown = [...mirror.shown].filter(([key]) => !isBroken(key)).map(([key, text]) => `${key} ${text}`);
+            const wanted = [...truth.values()].flat().filter((line) => line !== '?');
+            expect(shown.sort()).toEqual(wanted.sort());
+          } finally {
+            for (const source of sources) await source.close();
+            await server.close();
+          }
+        }),
+        { numRuns: 20 },
+      );
+    },
+    60_000,
+  );
 });
