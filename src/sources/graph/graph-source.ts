@@ -53,8 +53,13 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
   const occurrences = members();
   /** Ids by which occurrences name their master where that is not the id of the master's own claim. */
   const aliases = new Map<string, string>();
-  const calendarOf = async (session: Session): Promise<WireCalendar> =>
-    (known ??= await resolveCalendar(session, wanted));
+  const calendarOf = async (session: Session): Promise<WireCalendar> => {
+    try {
+      return (known ??= await resolveCalendar(session, wanted));
+    } catch (thrown) {
+      throw isNotFound(thrown) ? calendarGone(mailbox, thrown) : thrown;
+    }
+  };
 
   /** Runs against the calendar; not found under its known id, it is looked up once more (ids do change). */
   const withCalendar = async <T>(session: Session, task: (calendar: WireCalendar) => Promise<T>): Promise<T> => {

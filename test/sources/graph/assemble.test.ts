@@ -30,6 +30,12 @@ describe('a page of delta', () => {
     expect(claims).toMatchObject([{ key: 'EV1', version: 'k1', check: null, series: { slot: '*' } }]);
   });
 
+  it('keeps two events apart that share an iCalUId', () => {
+    const { claims } = assemble([anEvent(), anEvent({ id: 'ev1' })], owner);
+    expect(claims.map(({ key }) => key)).toEqual(['EV1', 'ev1']);
+    expect(new Set(claims.map(({ series }) => series.uid)).size).toBe(1);
+  });
+
   it('asks for the master of whatever belongs to a series, once, and shows neither stubs nor the master itself', () => {
     expect(page(aMaster(), aStub('o1'), aStub('o2'), anException())).toEqual({
       claims: [],

@@ -38,6 +38,25 @@ describe('signing in', () => {
     expect(tokenRequests()).toBe(1);
   });
 
+  it.each(['gcch', 'dod', 'china'])('stays in its own cloud: %s', async (id) => {
+    const agency = { directory: '77aa0000-0000-4000-8000-00000000000a', client: contoso.client };
+    simulator.addTenant({ ...agency, secret: 'x', cloud: id }).addMailbox({ upn: me });
+    const cloud = builtInClouds.find((each) => each.id === id);
+    if (!cloud) throw new Error('There is no such cloud.');
+    const credential = { kind: 'secret', secret: 'x' } as const;
+    const client = graphClient({ ...agency, cloud, credential, fetch: simulator.fetch, version: '0.1.0' });
+    await read(client);
+    const origins = new Set(simulator.requests.map(({ url }) => new URL(url).origin));
+    expect([...origins].sort()).toEqual([cloud.graph, cloud.login].sort());
+
+    const [global] = builtInClouds;
+    if (!global) throw new Error('There is no cloud.');
+    const astray = graphClient({ ...agency, cloud: global, credential, fetch: simulator.fetch, version: '0.1.0' });
+    expect(await failure(astray.signIn())).toMatchObject({
+      code: expect.stringMatching(/wrong_cloud|not_found/) as unknown,
+    });
+  });
+
   it('works with a certificate', async () => {
     const { certificate, privateKey } = selfSigned();
     simulator.tenant(contoso.directory).configure({ certificate, secret: null });

@@ -459,6 +459,32 @@ describe('choosing the calendar', () => {
     expect(await probe('Ann')).toMatchObject({ isOwn: false, owner: 'ann@contoso.example' });
   });
 
+  it('reads all through the calendar’s own path, somebody else’s too', async () => {
+    const ann = simulator.tenant(contoso.directory).addMailbox({ upn: 'ann@contoso.example', name: 'Ann' });
+    const range = { type: 'endDate', startDate: '2026-02-03', endDate: '2026-04-28' } as const;
+    const series = ann.calendar().createSeries({ subject: 'Review', pattern: weekly, range, start: '09:00' });
+    ann.calendar().updateOccurrence(series, '2026-03-10', { subject: 'Review, long' });
+    const shared = simulator.mailbox(me).openShared(ann.calendar());
+    const mirror = await mirrorOf(simulator, 'Ann').round();
+
+    expect(mirror.shown()).toEqual(truth(ann.calendar()));
+    const reads = simulator.requests.filter(({ url }) => /\/events|calendarView/.test(url));
+    expect(reads.length).toBeGreaterThan(2);
+    for (const { url } of reads) expect(decodeURIComponent(url)).toContain(`/users/${me}/calendars/${shared.id}/`);
+  });
+
+  it('says that a mailbox has no calendar', async () => {
+    simulator.fail({ match: `/users/${me}/calendar?`, how: { status: 404, code: 'ErrorItemNotFound' } });
+    const reading = mirrorOf(simulator).round();
+    expect(await failure(reading)).toMatchObject({ code: 'graph.calendar_not_found', recovery: { kind: 'operator' } });
+  });
+
+  it('says that a guest has no mailbox', async () => {
+    simulator.tenant(contoso.directory).addMailbox({ upn: 'guest@contoso.example', kind: 'guest' });
+    const guest = graphSource({ client: clientOf(simulator), mailbox: 'guest@contoso.example', calendar: 'default' });
+    expect(await failure(guest.probeCalendar(patient))).toMatchObject({ code: 'graph.mailbox_unavailable' });
+  });
+
   it('proves permission, which a token alone does not', async () => {
     simulator.tenant(contoso.directory).configure({ consent: false });
     await clientOf(simulator).signIn();
