@@ -13,8 +13,9 @@ export async function serve(command: 'serve' | 'web' | 'worker', overrides: Over
   let stop: (reason: string) => void = () => undefined;
   const stopped = new Promise<string>((resolve) => (stop = resolve));
   const onSignal = (signal: string): void => stop(signal);
-  process.once('SIGTERM', onSignal);
-  process.once('SIGINT', onSignal);
+  // Not once: npm and a terminal may both pass a signal on, and the second must not cut the drain short.
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
   let stoppingSince: number | null = null;
 
   const code = await withProduct(

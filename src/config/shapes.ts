@@ -93,7 +93,7 @@ const settings = {
     .regex(/^[^/]+\/[^/]+$/, { error: 'names no calendar. Write it like me/work: target, then calendar.' }),
   /** What may be the default depends on the tenant. */
   privacy: privacy.optional(),
-  privateItems: z.enum(['full', 'busy', 'skip']).default('full'),
+  privateItems: z.enum(['full', 'busy', 'skip']).default('busy'),
   titleTag: z.string().max(40, { error: 'is longer than 40 characters. Shorten it.' }).default(''),
   reminders: z
     .union([z.enum(['source', 'none']), z.number().int().min(0).max(40_320)], {

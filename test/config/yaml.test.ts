@@ -60,7 +60,7 @@ describe('the example file', () => {
       calendar: 'default',
       into: { target: 'me', calendar: 'agency' },
       privacy: 'busy',
-      privateItems: 'full',
+      privateItems: 'busy',
       titleTag: '[A] ',
       reminders: 'source',
       filters: {
