@@ -43,7 +43,8 @@ export function byName<T extends { readonly href: string }>(
     });
   }
   const named = entries.map((entry): [string, T] => [nameOf(entry.href), entry]);
-  return named.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  // iCloud lists the calendar among its own resources.
+  return named.filter(([name]) => name !== '').sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
 function lastSegment(path: string): string {

@@ -294,6 +294,31 @@ describe('a delta', () => {
   });
 });
 
+describe('a listing that names the calendar itself', () => {
+  it('is read without it, whatever host it is said to be on', async () => {
+    const { server, source, cursor } = await aReadCalendar({ 'a.ics': event('A') });
+    server.store('alice', 'default', 'b.ics', event('B'));
+    const hrefs = ['https://p42.example/dav.php/calendars/alice/default/', '/dav.php/calendars/alice/default/b.ics'];
+    const responses = hrefs.map(
+      (href) =>
+        `<d:response><d:href>${href}</d:href><d:propstat><d:prop><d:getetag>"1"</d:getetag></d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>`,
+    );
+    server.fail({
+      on: 'REPORT',
+      match: isSync,
+      how: {
+        status: 207,
+        headers: { 'X-Sabre-Version': '4.7.1', 'Content-Type': 'application/xml' },
+        body: `<d:multistatus xmlns:d="DAV:">${responses.join('')}<d:sync-token>http://sabre.io/ns/sync/3</d:sync-token></d:multistatus>`,
+      },
+    });
+
+    const { claims, stale } = await readRound(source, cursor);
+
+    expect([titles(claims), stale]).toEqual([['B'], []]);
+  });
+});
+
 describe('what is not there is believed only of a healthy server', () => {
   it.each([
     ['an outage that answers 200 with a page', (server: CalDavServer) => server.maintain('html-200'), 'dav.not_ready'],
