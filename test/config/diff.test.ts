@@ -172,10 +172,7 @@ describe('a change to a tenant, a cloud or a target', () => {
 function withSource(some: Partial<GraphSource>): Model {
   return {
     ...example,
-    sources: example.sources.map((source, index) =>
-      // Shows private items in full unless the case says otherwise, so that only what a case changes matters.
-      index === 0 ? ({ ...source, privateItems: 'full', ...some } as SourceConfig) : source,
-    ),
+    sources: example.sources.map((source, index) => (index === 0 ? ({ ...source, ...some } as SourceConfig) : source)),
   };
 }
 
