@@ -31,13 +31,17 @@ export type RunResult = Awaited<ReturnType<typeof runIngest>> | Awaited<ReturnTy
 
 /** Runs at a time in one process; reading waits for the network most of the time. */
 const slots: Readonly<Record<Kind, number>> = { ingest: 16, deliver: 8 };
+/** Between the starts of two runs of one source or target: a flood of hints costs a few runs, a single one waits for none. */
+const restMs: Readonly<Record<Kind, number>> = { ingest: 250, deliver: 50 };
 
 /** Says when a source is read and a target written, never how. */
 export function createWorker(deps: WorkerDeps): Worker {
   const stopping = new AbortController();
   const running = new Map<string, Promise<void>>();
-  /** Runs that were hinted at while they ran. */
+  /** Runs that were hinted at while they ran: one more follows. */
   const hintedAgain = new Set<string>();
+  const startedAt = new Map<string, number>();
+  const resting = new Map<string, NodeJS.Timeout>();
   const waiting: Record<Kind, (() => void)[]> = { ingest: [], deliver: [] };
   const free: Record<Kind, number> = { ...slots };
   const schedules: Job[] = [];
@@ -53,33 +57,39 @@ export function createWorker(deps: WorkerDeps): Worker {
     return held?.result ?? null;
   };
 
-  /** Starts a run in the background, once per source or target; a hint during a run means one more run. */
+  /** Starts a run in the background, once per source or target; waits for a slot, so that hints are not taken up for nothing. */
   const begin = async (kind: Kind, id: string): Promise<void> => {
     const key = `${kind}:${id}`;
-    if (running.has(key)) {
-      hintedAgain.add(key);
+    if (running.has(key)) hintedAgain.add(key);
+    if (running.has(key) || resting.has(key) || stopping.signal.aborted) return;
+    const waitMs = (startedAt.get(key) ?? -Infinity) + restMs[kind] - performance.now();
+    if (waitMs > 0) {
+      const begun = (): void => {
+        resting.delete(key);
+        void begin(kind, id);
+      };
+      resting.set(key, setTimeout(begun, waitMs));
       return;
     }
     running.set(key, Promise.resolve());
     if (free[kind] > 0) free[kind] -= 1;
     else await new Promise<void>((resolve) => waiting[kind].push(resolve));
-    const promise = (async () => {
-      try {
-        do {
-          hintedAgain.delete(key);
-          if (!stopping.signal.aborted) await run(kind, id);
-        } while (hintedAgain.has(key));
-      } catch (error) {
-        deps.log.event('worker.failed', { kind, id, reason: error instanceof Error ? error.message : String(error) });
-      } finally {
-        running.delete(key);
-        hintedAgain.delete(key);
-        const next = waiting[kind].shift();
-        if (next === undefined) free[kind] += 1;
-        else next();
-      }
-    })();
-    if (running.has(key)) running.set(key, promise);
+    running.set(key, runOnce(kind, id, key));
+  };
+
+  const runOnce = async (kind: Kind, id: string, key: string): Promise<void> => {
+    startedAt.set(key, performance.now());
+    hintedAgain.delete(key);
+    try {
+      if (!stopping.signal.aborted) await run(kind, id);
+    } catch (error) {
+      deps.log.event('worker.failed', { kind, id, reason: error instanceof Error ? error.message : String(error) });
+    }
+    running.delete(key);
+    const next = waiting[kind].shift();
+    if (next === undefined) free[kind] += 1;
+    else next();
+    if (hintedAgain.delete(key)) void begin(kind, id);
   };
 
   const sweep = async (): Promise<void> => {
@@ -87,7 +97,7 @@ export function createWorker(deps: WorkerDeps): Worker {
     sweeping = true;
     try {
       for (const id of await dueSources(deps.store.db)) if (!running.has(`ingest:${id}`)) deps.hints.send('ingest', id);
-      for (const id of await dueTargets(deps.store.db, writeTimeoutMs))
+      for (const id of await dueTargets(deps.store.db))
         if (!running.has(`deliver:${id}`)) deps.hints.send('deliver', id);
     } catch (error) {
       deps.log.event('worker.failed', {
@@ -117,6 +127,7 @@ export function createWorker(deps: WorkerDeps): Worker {
     async stop() {
       stopping.abort(new Error('stopping'));
       for (const schedule of schedules) schedule.cancel();
+      for (const timer of resting.values()) clearTimeout(timer);
       for (const resume of [...waiting.ingest.splice(0), ...waiting.deliver.splice(0)]) resume();
       await Promise.allSettled(running.values());
     },
