@@ -90,7 +90,12 @@ describe('a worker that holds a page while the source changes', () => {
           saveSource(db, world.stage.product.box, { ...anew, into: { target: 'me', calendar: 'other' } }, 0, effects),
         ),
     ],
-    ['is removed', async () => void (await sql`delete from source`.execute(world.stage.product.store.db))],
+    [
+      'is removed',
+      async () => {
+        await sql`delete from source`.execute(world.stage.product.store.db);
+      },
+    ],
   ];
 
   it.each(changes)('stores nothing of it when it %s', async (_, change) => {
@@ -479,7 +484,9 @@ describe('a full reading', () => {
     fill(250);
     const { db } = world.stage.product.store;
     let ordered: Promise<unknown> = Promise.resolve();
-    world.stage.simulator.before('$skiptoken', () => (ordered = wantReading(db, 'contoso-me', true)));
+    world.stage.simulator.before('$skiptoken', () => {
+      ordered = wantReading(db, 'contoso-me', true);
+    });
     world.stage.simulator.fail({ match: '$skiptoken', times: 1, how: { slowMs: 200 } });
     await world.read();
     await ordered;
