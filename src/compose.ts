@@ -1,25 +1,23 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { cached } from './cached.ts';
 import type { Env } from './config/env.ts';
+import { instanceSuffix } from './consolidate/identity.ts';
 import { openCalDav, type CalDav } from './dav/calendar-client.ts';
 import { closeServer, createApp, listen } from './http/app.ts';
 import { openHints, type Hints } from './jobs/hints.ts';
 import { holderName } from './jobs/holder.ts';
 import { writeTimeoutMs } from './jobs/with-lease.ts';
 import { createWorker, type Worker } from './jobs/worker.ts';
+import { sourceOpener, type SourceOpener } from './open-sources.ts';
 import { systemClock, type Clock } from './shared/clock.ts';
-import { builtInClouds, type Cloud } from './shared/clouds.ts';
-import { SyncError } from './shared/errors.ts';
 import type { Log } from './shared/log.ts';
-import { outgoingFetch } from './shared/outgoing-fetch.ts';
+import { outgoingFetch, trustedAuthorities } from './shared/outgoing-fetch.ts';
 import { SecretBox } from './shared/secret-box.ts';
-import { graphClient, type GraphClient } from './sources/graph/client.ts';
-import { graphSource, type GraphCalendarSource } from './sources/graph/graph-source.ts';
-import { loadClouds, loadTenant, openTargetPassword } from './store/configuration.ts';
+import { openTargetPassword } from './store/configuration.ts';
 import { instanceOf, openStore, type Store } from './store/database.ts';
 import { startEmbedded } from './store/embedded-postgres.ts';
-import type { SourceState } from './store/sources.ts';
 import type { TargetState } from './store/targets.ts';
 import { version } from './version.ts';
 
@@ -31,6 +29,8 @@ export interface ComposeOptions {
   readonly fetch?: typeof fetch;
   /** How long to wait for a database that is still starting. */
   readonly waitMs?: number;
+  /** Ends that waiting. */
+  readonly signal?: AbortSignal;
 }
 
 /** All rooms joined. Nothing runs until `startWeb` or `startWorker`. */
@@ -40,8 +40,7 @@ export interface Product {
   readonly worker: Worker;
   readonly hints: Hints;
   readonly databaseKind: 'embedded' | 'server';
-  openSource(state: Pick<SourceState, 'config'>): Promise<GraphCalendarSource>;
-  openGraph(tenantId: string): Promise<GraphClient>;
+  readonly sources: SourceOpener;
   openTarget(target: Pick<TargetState, 'id' | 'url' | 'username' | 'passwordSealed'>): CalDav;
   startWeb(): Promise<{ url: string }>;
   startWorker(): Promise<void>;
@@ -60,7 +59,12 @@ export async function compose(options: ComposeOptions): Promise<Product> {
     for (const close of opened.splice(0).reverse()) await close();
   };
   try {
-    const store = await openStore(databaseUrl, { waitMs: options.waitMs ?? 0, poolSize: 12 });
+    const store = await openStore(databaseUrl, {
+      waitMs: options.waitMs ?? 0,
+      poolSize: 12,
+      onWaiting: (reason) => log.event('store.waiting', { reason }),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
     opened.push(() => store.close());
     const hints = await openHints(databaseUrl, log);
     opened.push(() => hints.stop());
@@ -70,43 +74,25 @@ export async function compose(options: ComposeOptions): Promise<Product> {
     const instance = await instanceOf(store.db, () => randomBytes(5).toString('hex'));
     const random = (): number => randomBytes(4).readUInt32BE() / 2 ** 32;
 
-    const graphClients = cached<GraphClient>();
-    const openGraph = async (tenantId: string): Promise<GraphClient> => {
-      const tenant = await loadTenant(store.db, box, tenantId);
-      if (tenant === null) throw missing('tenant', tenantId);
-      if (tenant.credential === null)
-        throw new SyncError(`The tenant ${tenantId} has no credential`, {
-          code: 'graph.no_credential',
-          field: `tenants.${tenantId}.secret`,
-          recovery: { kind: 'operator', remedy: 'Give the tenant a secret or a certificate and apply it.' },
-        });
-      const { credential } = tenant;
-      const cloud = findCloud([...builtInClouds, ...(await loadClouds(store.db))], tenant.cloud);
-      return graphClients(tenantId, [tenant, cloud], () =>
-        graphClient({
-          cloud,
-          directory: tenant.directory,
-          client: tenant.client,
-          credential,
-          fetch: outgoing.fetch,
-          version,
-          clock,
-        }),
-      );
-    };
-    const openSource = async ({ config }: Pick<SourceState, 'config'>): Promise<GraphCalendarSource> => {
-      if (config.kind !== 'graph') throw missing('reader of kind', config.kind);
-      return graphSource({
-        client: await openGraph(config.tenant),
-        mailbox: config.mailbox,
-        calendar: config.calendar,
-      });
-    };
+    const suffix = `@${instanceSuffix(instance)}`;
+    const ca = trustedAuthorities(env.extraCaFile);
+    const sources = sourceOpener({
+      db: store.db,
+      box,
+      clock,
+      fetch: outgoing.fetch,
+      ca,
+      isFetchForAll: options.fetch !== undefined || env.httpsProxy !== null,
+      isOurs: (uid) => uid.endsWith(suffix),
+    });
+    opened.push(() => sources.close());
 
     const accounts = cached<CalDav>((account) => void account.close());
     const openTarget: Product['openTarget'] = (target) => {
       const account = { url: target.url, username: target.username, password: openTargetPassword(box, target) };
-      return accounts(target.id, account, () => openCalDav(account, { timeoutMs: writeTimeoutMs, clock }));
+      return accounts(target.id, account, () =>
+        openCalDav(account, { timeoutMs: writeTimeoutMs, clock, ...(ca === null ? {} : { ca }) }),
+      );
     };
     opened.push(() => accounts.clear());
 
@@ -115,7 +101,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       log,
       hints,
       holder: holderName(),
-      ingest: { store, instance, clock, log, random, open: openSource },
+      ingest: { store, instance, clock, log, random, open: async ({ id }) => (await sources.open(id)).source },
       deliver: { store, clock, log, random, open: openTarget },
     });
     opened.push(() => worker.stop());
@@ -126,8 +112,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       worker,
       hints,
       databaseKind: embedded === null ? 'server' : 'embedded',
-      openSource,
-      openGraph,
+      sources,
       openTarget,
       async startWeb() {
         const app = createApp({ db: store.db, log, apiKey: env.apiKey, version, startedAt });
@@ -143,42 +128,4 @@ export async function compose(options: ComposeOptions): Promise<Product> {
     await closeAll();
     throw thrown;
   }
-}
-
-function findCloud(clouds: readonly Cloud[], id: string): Cloud {
-  const cloud = clouds.findLast((one) => one.id === id);
-  if (cloud === undefined) throw missing('cloud', id);
-  return cloud;
-}
-
-function missing(what: string, id: string): SyncError {
-  return new SyncError(`There is no ${what} ${id}`, {
-    code: 'config.missing_entry',
-    recovery: { kind: 'operator', remedy: 'Apply a configuration that has it.' },
-  });
-}
-
-interface Cache<T> {
-  (id: string, settings: unknown, make: () => T): T;
-  clear(): Promise<void>;
-}
-
-/** One value per id for as long as its settings stay the same: tokens and connections outlive a run. */
-function cached<T>(drop: (value: T) => void | Promise<void> = () => undefined): Cache<T> {
-  const held = new Map<string, { digest: string; value: T }>();
-  const get = (id: string, settings: unknown, make: () => T): T => {
-    const digest = createHash('sha256').update(JSON.stringify(settings)).digest('hex');
-    const present = held.get(id);
-    if (present?.digest === digest) return present.value;
-    if (present !== undefined) void drop(present.value);
-    const value = make();
-    held.set(id, { digest, value });
-    return value;
-  };
-  return Object.assign(get, {
-    clear: async () => {
-      for (const { value } of held.values()) await drop(value);
-      held.clear();
-    },
-  });
 }

@@ -57,19 +57,30 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
     for (const tenant of model.tenants)
       await check(`tenant ${tenant.id}`, async () => {
         await loadTenant(product.store.db, product.box, tenant.id);
-        await (await product.openGraph(tenant.id)).signIn();
+        await (await product.sources.graph(tenant.id)).signIn();
         return `signs in to ${tenant.cloud} (a token alone proves no permission; see its sources)`;
       });
-    for (const source of model.sources)
-      if (source.kind === 'graph')
-        await check(`source ${source.id}`, async () => {
-          const facts = await (await product.openSource({ config: source })).probeCalendar(signal);
-          if (facts.isOwn) return `reads the calendar "${facts.name}" of ${source.mailbox}`;
+    for (const { id, kind } of model.sources) {
+      if (kind === 'powerautomate') continue;
+      await check(`source ${id}`, async () => {
+        const opened = await product.sources.open(id);
+        if (opened.kind === 'graph') {
+          const facts = await opened.source.probeCalendar(signal);
+          if (facts.isOwn) return `reads the calendar "${facts.name}"`;
           return {
             warning: `"${facts.name}" is a local copy of a calendar of ${facts.owner ?? 'somebody else'}`,
             remedy: 'Read it at its owner instead, or events may show twice.',
           };
-        });
+        }
+        if (opened.kind === 'caldav') return `reads the calendar "${(await opened.source.probeCalendar(signal)).name}"`;
+        const page = await opened.source.readPage(
+          null,
+          { from: '2000-01-01T00:00:00Z', to: '2000-01-02T00:00:00Z' },
+          signal,
+        );
+        return `answers with a calendar (${page.requests} request)`;
+      });
+    }
     for (const target of model.targets)
       await check(`target ${target.id}`, async () => {
         const state = await loadTarget(product.store.db, target.id);

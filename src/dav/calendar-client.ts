@@ -26,6 +26,8 @@ export interface DavOptions {
   readonly fetch?: typeof fetch;
   /** For one request with its redirects and its answer. A Baikal on SQLite waits up to 60 s for its lock. */
   readonly timeoutMs?: number;
+  /** PEM texts of the certification authorities to trust with a fetch of our own; the public ones when left out. */
+  readonly ca?: readonly string[];
   readonly clock?: Clock;
 }
 
@@ -106,6 +108,7 @@ export function openCalDav(account: DavAccount, options: DavOptions = {}): CalDa
   const clock = options.clock ?? systemClock;
   const transport = openTransport(origin, account, {
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
+    ...(options.ca === undefined ? {} : { ca: options.ca }),
     timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
     maxAnswerBytes,
   });

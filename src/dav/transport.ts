@@ -11,6 +11,8 @@ export interface Credentials {
 }
 
 export interface TransportOptions {
+  /** PEM texts of the authorities to trust; the public ones when left out. */
+  readonly ca?: readonly string[];
   readonly fetch?: typeof fetch;
   readonly timeoutMs: number;
   /** Answers larger than this are not read to their end. */
@@ -37,7 +39,13 @@ const maxRedirects = 5;
 /** HTTP for one account: keep-alive, no cookies (one shared by parallel requests makes Baikal handle them in turn). */
 export function openTransport(origin: string, credentials: Credentials, options: TransportOptions): Transport {
   const agent =
-    options.fetch === undefined ? new Agent({ connect: { timeout: 10_000 }, headersTimeout: 0, bodyTimeout: 0 }) : null;
+    options.fetch === undefined
+      ? new Agent({
+          connect: { timeout: 10_000, ...(options.ca === undefined ? {} : { ca: [...options.ca] }) },
+          headersTimeout: 0,
+          bodyTimeout: 0,
+        })
+      : null;
   const wire = agent === null ? fetchWire(options.fetch ?? fetch) : agentWire(agent);
   const authorizer = openAuthorizer(credentials);
 

@@ -11,9 +11,8 @@ export interface OutgoingOptions {
 
 /** The fetch by which sources are reached: keep-alive, the operator's proxy and certification authority. */
 export function outgoingFetch(options: OutgoingOptions): { fetch: typeof fetch; close: () => Promise<void> } {
-  const ca =
-    options.extraCaFile === null ? undefined : [...rootCertificates, readFileSync(options.extraCaFile, 'utf8')];
-  const connect = ca === undefined ? {} : { ca };
+  const ca = trustedAuthorities(options.extraCaFile);
+  const connect = ca === null ? {} : { ca };
   const agent =
     options.httpsProxy === null
       ? new Agent({ connect, keepAliveTimeout: 30_000 })
@@ -27,4 +26,9 @@ export function outgoingFetch(options: OutgoingOptions): { fetch: typeof fetch; 
   const send = ((input: Parameters<typeof undiciFetch>[0], init?: Parameters<typeof undiciFetch>[1]) =>
     undiciFetch(input, { ...init, dispatcher: agent })) as unknown as typeof fetch;
   return { fetch: send, close: () => agent.close() };
+}
+
+/** The public authorities and those of the file; null: Node's own choice. */
+export function trustedAuthorities(extraCaFile: string | null): string[] | null {
+  return extraCaFile === null ? null : [...rootCertificates, readFileSync(extraCaFile, 'utf8')];
 }

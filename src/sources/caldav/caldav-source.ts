@@ -24,6 +24,8 @@ export interface CalDavSourceOptions {
   /** Whether a UID is one that this installation minted. */
   readonly isOurs: (uid: string) => boolean;
   readonly fetch?: typeof fetch;
+  /** PEM texts of the certification authorities to trust. */
+  readonly ca?: readonly string[];
   readonly clock?: Clock;
 }
 

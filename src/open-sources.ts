@@ -1,0 +1,117 @@
+import { cached } from './cached.ts';
+import type { SourceConfig } from './config/model.ts';
+import type { Clock } from './shared/clock.ts';
+import { builtInClouds, type Cloud } from './shared/clouds.ts';
+import { SyncError } from './shared/errors.ts';
+import type { SecretBox } from './shared/secret-box.ts';
+import { caldavSource, type CalDavCalendarSource } from './sources/caldav/caldav-source.ts';
+import { graphClient, type GraphClient } from './sources/graph/client.ts';
+import { graphSource, type GraphCalendarSource } from './sources/graph/graph-source.ts';
+import { icsSource } from './sources/ics/ics-source.ts';
+import type { Source } from './sources/source.ts';
+import { loadClouds, loadSourceWithSecret, loadTenant } from './store/configuration.ts';
+import type { Db } from './store/database.ts';
+import { version } from './version.ts';
+
+export interface SourceOpener {
+  /** Signs in with the tenant's own app; one client per tenant. Throws SyncError. */
+  graph(tenantId: string): Promise<GraphClient>;
+  /** Opens a source as it is configured now. Throws SyncError when its settings or secrets cannot be used. */
+  open(id: string): Promise<OpenedSource>;
+  close(): Promise<void>;
+}
+
+/** With its kind, for those who ask more of it than to be read. */
+export type OpenedSource =
+  | { readonly kind: 'graph'; readonly source: GraphCalendarSource }
+  | { readonly kind: 'caldav'; readonly source: CalDavCalendarSource }
+  | { readonly kind: 'ics'; readonly source: Source };
+
+export interface SourceOpenerOptions {
+  readonly db: Db;
+  readonly box: SecretBox;
+  readonly clock: Clock;
+  readonly fetch: typeof fetch;
+  /** PEM texts of authorities to trust, for connections of CalDAV sources' own; null: Node's own choice. */
+  readonly ca: readonly string[] | null;
+  /** Set: CalDAV sources are reached by `fetch` too (a proxy, a simulated world); else by their own connections. */
+  readonly isFetchForAll: boolean;
+  /** Whether a UID is one that this installation minted; such events are never read as a source's. */
+  readonly isOurs: (uid: string) => boolean;
+}
+
+/** Opens sources and remembers them: what they learned of their server is worth keeping between runs. */
+export function sourceOpener({ db, box, clock, fetch, ca, isFetchForAll, isOurs }: SourceOpenerOptions): SourceOpener {
+  const clients = cached<GraphClient>();
+  const sources = cached<OpenedSource>((opened) => (opened.kind === 'caldav' ? opened.source.close() : undefined));
+
+  const graph = async (tenantId: string): Promise<GraphClient> => {
+    const tenant = await loadTenant(db, box, tenantId);
+    if (tenant === null) throw missing('tenant', tenantId);
+    const { credential, directory, client } = tenant;
+    if (credential === null)
+      throw new SyncError(`The tenant ${tenantId} has no credential`, {
+        code: 'graph.no_credential',
+        field: `tenants.${tenantId}.secret`,
+        recovery: { kind: 'operator', remedy: 'Give the tenant a secret or a certificate and apply it.' },
+      });
+    const clouds: Cloud[] = [...builtInClouds, ...(await loadClouds(db))];
+    const cloud = clouds.findLast((one) => one.id === tenant.cloud);
+    if (cloud === undefined) throw missing('cloud', tenant.cloud);
+    return clients(tenantId, [tenant, cloud], () =>
+      graphClient({ cloud, directory, client, credential, fetch, version, clock }),
+    );
+  };
+
+  const make = (config: SourceConfig, client: GraphClient | null): OpenedSource => {
+    switch (config.kind) {
+      case 'graph': {
+        if (client === null) throw missing('tenant', config.tenant);
+        return { kind: 'graph', source: graphSource({ client, mailbox: config.mailbox, calendar: config.calendar }) };
+      }
+      case 'caldav': {
+        const { url, username, password, calendar } = config;
+        const io = isFetchForAll ? { fetch } : ca === null ? {} : { ca };
+        const account = { url, username, password };
+        return { kind: 'caldav', source: caldavSource({ account, calendar, isOurs, clock, ...io }) };
+      }
+      case 'ics':
+        return { kind: 'ics', source: icsSource({ url: config.url, fetch, isOurs, clock }) };
+      case 'powerautomate':
+        throw new SyncError('Flows post their events; there is nothing to ask them for', {
+          code: 'source.not_readable',
+          recovery: { kind: 'operator', remedy: 'Look at the runs of the flow in PowerAutomate.' },
+        });
+    }
+  };
+
+  return {
+    graph,
+    async open(id) {
+      const config = await loadSourceWithSecret(db, box, id);
+      if (config === null) throw missing('source', id);
+      const client = config.kind === 'graph' ? await graph(config.tenant) : null;
+      // A client made anew (another secret) makes a source of it anew.
+      const opened = sources(id, [config, client === null ? 0 : serialOf(client)], () => make(config, client));
+      return opened;
+    },
+    close: () => sources.clear(),
+  };
+}
+
+const serials = new WeakMap<object, number>();
+let lastSerial = 0;
+
+function serialOf(value: object): number {
+  const known = serials.get(value);
+  if (known !== undefined) return known;
+  serials.set(value, ++lastSerial);
+  return lastSerial;
+}
+
+function missing(what: string, id: string): SyncError {
+  return new SyncError(`There is no ${what} ${id}`, {
+    code: 'config.missing_entry',
+    recovery: { kind: 'operator', remedy: 'Apply a configuration that has it.' },
+  });
+}
