@@ -1,4 +1,9 @@
 #!/usr/bin/env node
-import { runProgram } from './cli/program.ts';
+import { enableCompileCache } from 'node:module';
+
+// Compiled (and type-stripped) code is kept between starts, which takes about half of a start's time away. It must be
+// on before anything else is loaded.
+enableCompileCache();
+const { runProgram } = await import('./cli/program.ts');
 
 process.exitCode = await runProgram(process.argv.slice(2), {});
