@@ -7,6 +7,7 @@ import { decideHeld, listHeld } from './guard.ts';
 import { showHistory } from './history.ts';
 import { serve } from './serve.ts';
 import { syncNow } from './sync.ts';
+import { verify } from './verify.ts';
 
 const help = {
   codes: `
@@ -56,6 +57,15 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     .addOption(json)
     .action(async (source: string | undefined, options: Json & { full?: boolean }) => {
       code = await syncNow(source ?? null, { json: options.json ?? false, full: options.full ?? false }, overrides);
+    });
+
+  command('verify [source]', 'Compare the target with what each source shows now. Reads only.', [
+    'verify',
+    'verify contoso-me --json',
+  ])
+    .addOption(json)
+    .action(async (source: string | undefined, options: Json) => {
+      code = await verify(source ?? null, { json: options.json ?? false }, overrides);
     });
 
   command('apply [file]', 'Make the configuration what the file says.', ['apply', 'apply calendars.yaml --prune'])

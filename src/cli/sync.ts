@@ -4,7 +4,8 @@ import { SyncError } from '../shared/errors.ts';
 import { exitCodes, tell, withProduct, type Overrides } from './context.ts';
 
 /**
- * Reads one source, or all, and delivers what changed; waits for both. Tells per source and target what was done.
+ * Reads one source, or all, and delivers what changed; waits for both. Tells per source and target what was done. Exits
+ * with 1 when anything of it failed.
  */
 export function syncNow(
   id: string | null,
@@ -56,8 +57,14 @@ export function syncNow(
     }
     for (const target of targets) record('target', target, await worker.run('deliver', target));
     if (options.json) tell(true, { results }, []);
-    return results.every((result) => result.outcome !== 'failed') ? exitCodes.ok : exitCodes.trouble;
+    const isWell = results.every(({ outcome, counts }) => outcome !== 'failed' && !hasFailed(counts));
+    return isWell ? exitCodes.ok : exitCodes.trouble;
   });
+}
+
+/** Single series or meetings that could not be dealt with; they are tried again by themselves. */
+function hasFailed(counts: unknown): boolean {
+  return typeof counts === 'object' && counts !== null && 'failed' in counts && counts.failed !== 0;
 }
 
 function describeCounts(counts: object): string {

@@ -345,3 +345,34 @@ export async function heldRemovals(db: Db): Promise<HeldRemoval[]> {
     from removal where state = 'held' group by source_id order by source_id`.execute(db);
   return found.rows.map((row) => ({ ...row, count: Number(row.count), upcoming: Number(row.upcoming) }));
 }
+
+/** Where a claim stands: what became of it in its target. */
+export interface ClaimPlace {
+  readonly key: string;
+  readonly uid: string | null;
+  readonly state: 'shown' | 'pending' | 'held';
+  readonly hiddenBy: string | null;
+  readonly meetingId: string | null;
+  /** The source whose claim the meeting shows; null while nothing is delivered, or where another meeting covers it. */
+  readonly shownBy: string | null;
+  readonly why: string | null;
+}
+
+export async function claimPlaces(db: Db, sourceId: string): Promise<ClaimPlace[]> {
+  const found = await sql<ClaimPlace>`
+    select c.key, c.uid, c.state, c.hidden_by as "hiddenBy", c.meeting_id::text as "meetingId", m.why,
+      (select w.source_id from claim w where w.id = m.shown_claim_id) as "shownBy"
+    from claim c left join meeting m on m.id = c.meeting_id where c.source_id = ${sourceId}`.execute(db);
+  return found.rows;
+}
+
+/** The resources of a source's meetings. */
+export async function objectsOfSource(
+  db: Db,
+  sourceId: string,
+): Promise<{ meetingId: string; calendarId: string; href: string }[]> {
+  const found = await sql<{ meetingId: string; calendarId: string; href: string }>`
+    select o.meeting_id::text as "meetingId", o.calendar_id as "calendarId", o.href from object o
+    where o.meeting_id in (select c.meeting_id from claim c where c.source_id = ${sourceId})`.execute(db);
+  return found.rows;
+}

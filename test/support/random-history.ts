@@ -341,7 +341,9 @@ class RandomHistory {
   private async troubles(): Promise<string[]> {
     const { db } = this.stage.product.store;
     const sources = await sql<{ says: string }>`
-      select concat(id, ' failures ', failures, ' ', paused_code) as says from source where failures > 0`.execute(db);
+      select concat(id, ' failed ', failures, ' times: ', (select code from sync_history h
+        where h.source_id = source.id and h.status = 'error' order by h.id desc limit 1)) as says
+      from source where failures > 0`.execute(db);
     const stale = await sql<{ says: string }>`
       select concat('stale ', source_id, ' ', key, ' ', code) as says from stale_series`.execute(db);
     return [...sources.rows, ...stale.rows].map(({ says }) => says);

@@ -12,6 +12,7 @@ import {
   type Session,
 } from './calendars.ts';
 import type { GraphClient } from './client.ts';
+import { listInstances, type SourceInstance } from './instances.ts';
 import { members } from './members.ts';
 import type { Owner } from './people.ts';
 import { rebuildSeries } from './rebuild.ts';
@@ -39,6 +40,8 @@ export interface CalendarFacts {
 export interface GraphCalendarSource extends Source {
   /** Signs in and reads the calendar: the token alone proves no permission. Throws SyncError. */
   probeCalendar(signal: AbortSignal): Promise<CalendarFacts>;
+  /** What the calendar shows in a window, occurrence by occurrence. Throws SyncError. */
+  instances(window: Window, signal: AbortSignal): Promise<SourceInstance[]>;
 }
 
 const MAX_ALIASES = 5_000;
@@ -140,6 +143,11 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
       const claimed = result.kind === 'series' ? result.claims[0]?.key : undefined;
       if (claimed !== undefined && claimed !== key && aliases.size < MAX_ALIASES) aliases.set(key, claimed);
       return result;
+    },
+
+    instances(window, signal) {
+      const session = openSession(client, mailbox, signal);
+      return withCalendar(session, (calendar) => listInstances(session, calendar, ownerOf(calendar, mailbox), window));
     },
 
     async probeCalendar(signal) {
