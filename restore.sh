@@ -161,7 +161,7 @@ fi
 # --- the database, in one transaction -------------------------------------------------------------------------------
 if [ "$has_database" = yes ] && [ "$way" != embedded ]; then
   {
-    echo 'drop schema if exists pgboss cascade; drop schema public cascade; create schema public;'
+    echo 'set client_min_messages = warning; drop schema if exists pgboss cascade; drop schema public cascade; create schema public;'
     # Some versions of pg_dump repeat it.
     gzip -dc "$content/database.sql.gz" | sed -e '/^CREATE SCHEMA public;$/d'
     # A dump leaves the search path empty.
