@@ -4,7 +4,7 @@ import { redact } from '../calendar/privacy.ts';
 import type { Series } from '../calendar/series.ts';
 import type { SourceConfig } from '../config/model.ts';
 import type { Claim } from '../sources/source.ts';
-import type { StorableClaim } from '../store/claims.ts';
+import { memberHash, type StorableClaim } from '../store/claims.ts';
 import { spanOf } from './span.ts';
 
 /**
@@ -29,6 +29,7 @@ export function prepareClaim(claim: Claim, config: SourceConfig): StorableClaim 
     firstStart: span.first,
     lastEnd: span.last,
     check: claim.check,
+    members: (claim.members ?? []).map(memberHash),
     content: createHash('sha256')
       .update(JSON.stringify([shownContent(redacted), hiddenBy, detail, claim.check]))
       .digest('base64url'),

@@ -27,7 +27,7 @@ export interface Page {
   readonly claims: readonly Claim[];
   /**
    * Keys that must be rebuilt before anything is known of them: members of series, removals (which may only have left
-   * the view), entries that were too thin or could not be read.
+   * the view, and may name a member of a series), entries that were too thin or could not be read.
    */
   readonly stale: readonly Stale[];
   /** Continues this reading, or starts the next delta when `isLast`. Opaque. */
@@ -45,6 +45,8 @@ export interface Claim {
   readonly series: Series;
   /** How the series was proven or why it is shown in list mode; shown by `explain`. */
   readonly check: SelfCheck | null;
+  /** Ids of its occurrences in the window, where the source may tell a change of the series by removing one of these. */
+  readonly members?: readonly string[];
 }
 
 export interface SelfCheck {

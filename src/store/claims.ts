@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Series } from '../calendar/series.ts';
 import { identityOf, mintUid } from '../consolidate/identity.ts';
@@ -20,8 +21,15 @@ export interface StorableClaim {
   /** Null: endless. */
   readonly lastEnd: string | null;
   readonly check: unknown;
+  /** Hashes (`memberHash`) of the ids of its occurrences, by whose removal a change of it may be told. */
+  readonly members: readonly string[];
   /** Hash over what shows: series, verdict and detail. */
   readonly content: string;
+}
+
+/** Eight bytes of an occurrence's id, as a bigint: enough to recognise it within its source. */
+export function memberHash(id: string): string {
+  return createHash('sha256').update(id).digest().readBigInt64BE().toString();
 }
 
 interface ExistingClaim {
@@ -107,20 +115,20 @@ export async function upsertClaims(
   }));
   await sql`
     insert into claim (source_id, key, version, series, uid, slot, hidden_by, detail, state, round, meeting_id, content,
-      last_modified_at, first_start, last_end, "check", changed_at, read_at)
+      last_modified_at, first_start, last_end, "check", members, changed_at, read_at)
     select ${state.id}, r.key, r.version, nullif(r.series, 'null'::jsonb), r.uid, r.slot, r."hiddenBy", r.detail, 'shown',
       ${context.round}, m.id, r.content, r."lastModifiedAt", r."firstStart", r."lastEnd", nullif(r."check", 'null'::jsonb),
-      now(), now()
+      r.members, now(), now()
     from jsonb_to_recordset(${JSON.stringify(values)}::jsonb) as r(key text, version text, series jsonb, uid text, slot text,
       "hiddenBy" text, detail text, identity text, content text, "lastModifiedAt" timestamptz, "firstStart" timestamptz,
-      "lastEnd" timestamptz, "check" jsonb)
+      "lastEnd" timestamptz, "check" jsonb, members bigint[])
       left join meeting m on m.target_id = ${state.targetId} and m.identity = r.identity
     on conflict (source_id, key) do update set
       version = excluded.version, series = excluded.series, uid = excluded.uid, slot = excluded.slot,
       hidden_by = excluded.hidden_by, detail = excluded.detail, state = 'shown',
       round = greatest(claim.round, excluded.round), meeting_id = excluded.meeting_id, content = excluded.content,
       last_modified_at = excluded.last_modified_at, first_start = excluded.first_start, last_end = excluded.last_end,
-      "check" = excluded."check", changed_at = now(), read_at = now()`.execute(db);
+      "check" = excluded."check", members = excluded.members, changed_at = now(), read_at = now()`.execute(db);
   // Held or pending removals of what has come back are no longer wanted.
   await sql`
     update removal set state = 'discarded', decided_at = now()
@@ -143,11 +151,16 @@ async function touchUnchanged(
 ): Promise<void> {
   const unchanged = rows.filter((row) => !row.isChanged);
   if (unchanged.length === 0) return;
-  const stamps = unchanged.map(({ claim: { key, version, lastModifiedAt } }) => ({ key, version, lastModifiedAt }));
+  const stamps = unchanged.map(({ claim: { key, version, lastModifiedAt, members } }) => ({
+    key,
+    version,
+    lastModifiedAt,
+    members,
+  }));
   await sql`
     update claim c set round = greatest(c.round, ${round}), read_at = now(), version = r.version,
-      last_modified_at = r."lastModifiedAt"
-    from jsonb_to_recordset(${JSON.stringify(stamps)}::jsonb) as r(key text, version text, "lastModifiedAt" timestamptz)
+      last_modified_at = r."lastModifiedAt", members = r.members
+    from jsonb_to_recordset(${JSON.stringify(stamps)}::jsonb) as r(key text, version text, "lastModifiedAt" timestamptz, members bigint[])
     where c.source_id = ${state.id} and c.key = r.key`.execute(db);
   const restamped = unchanged.flatMap(({ claim, old }) =>
     old?.meetingId != null && msOf(old.lastModifiedAt) !== msOf(claim.lastModifiedAt) ? [old.meetingId] : [],

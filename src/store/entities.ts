@@ -169,6 +169,8 @@ export const ClaimRow = defineEntity({
     firstStart: at().nullable(),
     lastEnd: at().nullable(),
     check: p.json().nullable(),
+    /** Hashes of the ids of its occurrences. */
+    members: p.array().columnType('bigint[]').default([]),
     changedAt: at(),
     readAt: at(),
   },

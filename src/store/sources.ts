@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { SourceConfig } from '../config/model.ts';
 import { SyncError } from '../shared/errors.ts';
 import type { Window } from '../shared/window.ts';
+import { memberHash } from './claims.ts';
 import type { Db } from './database.ts';
 
 /** Where one reading of a source continues. `full` until its first round has ended, `delta` from then on. */
@@ -179,8 +180,8 @@ export async function dueStale(db: Db, sourceId: string, limit: number): Promise
 }
 
 /**
- * Marks series to be rebuilt. A removal of what we do not have says nothing; what is told again has changed, so that it
- * is tried again at once.
+ * Marks series to be rebuilt. A removal of what we do not have says nothing, unless it names an occurrence: then it says
+ * that the series has changed. What is told again is tried again at once.
  */
 export async function markStale(
   db: Db,
@@ -188,11 +189,17 @@ export async function markStale(
   stale: readonly { readonly key: string; readonly why: string }[],
 ): Promise<void> {
   if (stale.length === 0) return;
+  const removed = stale.filter(({ why }) => why === 'removed').map(({ key }) => memberHash(key));
   await sql`
     insert into stale_series (source_id, key, why, version, since)
-    select ${sourceId}, r.key, r.why, 1, now() from jsonb_to_recordset(${JSON.stringify(stale)}::jsonb) as r(key text, why text)
-    where r.why <> 'removed' or exists (select from claim c where c.source_id = ${sourceId} and c.key = r.key)
-      or exists (select from stale_series x where x.source_id = ${sourceId} and x.key = r.key)
+    select ${sourceId}, key, min(why), 1, now() from (
+      select r.key, r.why from jsonb_to_recordset(${JSON.stringify(stale)}::jsonb) as r(key text, why text)
+      where r.why <> 'removed' or exists (select from claim c where c.source_id = ${sourceId} and c.key = r.key)
+        or exists (select from stale_series x where x.source_id = ${sourceId} and x.key = r.key)
+      union all
+      select c.key, 'member' from claim c
+      where c.source_id = ${sourceId} and c.members && ${removed}::bigint[]) as told
+    group by key
     on conflict (source_id, key) do update
       set version = stale_series.version + 1, why = excluded.why, not_before = null`.execute(db);
 }

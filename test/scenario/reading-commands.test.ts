@@ -100,8 +100,8 @@ describe('verify', () => {
 
   it('counts what another source shows, and what the guard holds', async () => {
     fill();
-    const { simulator, tenant } = world.stage;
-    await tenant('fabrikam', {
+    const { simulator } = world.stage;
+    await world.stage.tenant('fabrikam', {
       directory: directoryOf('fabrikam.example'),
       domain: 'fabrikam.example',
       client: 'app-2',

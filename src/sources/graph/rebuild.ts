@@ -91,10 +91,11 @@ async function rebuilt(key: string, context: RebuildContext): Promise<Result> {
     if (proven.kind === 'unmappable') return proven;
     // A list, or cancellations found by comparison, hold for this window only.
     const isWindowed = proven.check.mode === 'list' || evidence.cancelled === null;
+    const members = evidence.instances.flatMap(({ id }) => id ?? []);
     const version = isWindowed && event.version !== null ? `${event.version}@${context.window.from}` : event.version;
     return {
       kind: 'series',
-      claims: [{ key: keyOf(event, key), version, series: proven.series, check: proven.check }],
+      claims: [{ key: keyOf(event, key), version, series: proven.series, check: proven.check, members }],
     };
   }
   throw new SyncError('A series kept changing while it was read.', {

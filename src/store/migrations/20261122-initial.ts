@@ -35,6 +35,7 @@ const statements = [
     first_start timestamptz(3) null,
     last_end timestamptz(3) null,
     "check" jsonb null,
+    members bigint[] not null default '{}',
     changed_at timestamptz(3) not null,
     read_at timestamptz(3) not null)`,
   `create table cloud (
