@@ -33,6 +33,8 @@ export async function withProduct(
   options: {
     readonly isService?: boolean;
     readonly waitMs?: number;
+    /** Ends the waiting for the database. */
+    readonly signal?: AbortSignal;
     /** Told when everything is let go of, before the log closes. */
     readonly onClosed?: (log: Log) => void;
   } = {},
@@ -50,6 +52,7 @@ export async function withProduct(
     env,
     log,
     waitMs: options.waitMs ?? 5_000,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(overrides.fetch === undefined ? {} : { fetch: overrides.fetch }),
   });
   try {

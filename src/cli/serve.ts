@@ -10,42 +10,52 @@ const databaseWaitMs = 60_000;
 
 /** Runs the service until SIGTERM or SIGINT: `web` answers HTTP, `worker` reads and writes, `serve` does both. */
 export async function serve(command: 'serve' | 'web' | 'worker', overrides: Overrides): Promise<number> {
-  let stop: (reason: string) => void = () => undefined;
-  const stopped = new Promise<string>((resolve) => (stop = resolve));
-  const onSignal = (signal: string): void => stop(signal);
-  // Not once: npm and a terminal may both pass a signal on, and the second must not cut the drain short.
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
-  let stoppingSince: number | null = null;
-
-  const code = await withProduct(
-    overrides,
-    async ({ env, log, product }) => {
-      if (command !== 'web' && env.configFile !== null && existsSync(env.configFile))
-        await applyFile(product, env, env.configFile, { prune: false, actor: 'start' });
-      const address = command === 'worker' ? null : (await product.startWeb()).url;
-      if (command !== 'web') await product.startWorker();
-      log.event('service.started', {
-        command,
-        version,
-        database: product.databaseKind,
-        durationMs: Math.round(performance.now()),
-        ...(address === null ? {} : { address }),
-      });
-      const reason = await stopped;
-      stoppingSince = performance.now();
+  const stopping = new AbortController();
+  const stopped = new Promise<string>((resolve) => {
+    const stop = (signal: string): void => {
+      stopping.abort();
+      // Should something never come to its end: what was begun is written down, and settled later.
       setTimeout(() => process.exit(exitCodes.ok), drainMs).unref();
-      log.event('service.stopping', { reason });
-      return exitCodes.ok;
-    },
-    {
-      isService: true,
-      waitMs: databaseWaitMs,
-      onClosed: (log) =>
-        log.event('service.stopped', {
-          durationMs: Math.round(performance.now() - (stoppingSince ?? performance.now())),
-        }),
-    },
-  );
-  return code;
+      resolve(signal);
+    };
+    process.once('SIGTERM', stop);
+    process.once('SIGINT', stop);
+  });
+  let stoppingSince = 0;
+
+  try {
+    return await withProduct(
+      overrides,
+      async ({ env, log, product }) => {
+        if (command !== 'web' && env.configFile !== null && existsSync(env.configFile))
+          await applyFile(product, env, env.configFile, { prune: false, actor: 'start' });
+        const address = command === 'worker' ? null : (await product.startWeb()).url;
+        if (command !== 'web') await product.startWorker();
+        log.event('service.started', {
+          command,
+          version,
+          database: product.databaseKind,
+          durationMs: Math.round(performance.now()),
+          ...(address === null ? {} : { address }),
+        });
+        const reason = await stopped;
+        stoppingSince = performance.now();
+        log.event('service.stopping', { reason });
+        return exitCodes.ok;
+      },
+      {
+        isService: true,
+        waitMs: databaseWaitMs,
+        signal: stopping.signal,
+        onClosed: (log) =>
+          log.event('service.stopped', {
+            durationMs: stoppingSince === 0 ? 0 : Math.round(performance.now() - stoppingSince),
+          }),
+      },
+    );
+  } catch (thrown) {
+    // Asked to end while it was still waiting for the database.
+    if (stopping.signal.aborted) return exitCodes.ok;
+    throw thrown;
+  }
 }

@@ -30,6 +30,10 @@ export const EVENTS = {
     'info',
     'The process has drained its work and ends; durationMs is what draining took.',
   ),
+  'store.waiting': kind<{ reason: string }>(
+    'warn',
+    'PostgreSQL does not answer yet; the start waits for it for a minute.',
+  ),
   'config.notice': kind<{ notice: string }>('warn', 'Something about the settings that the operator should know.'),
   'ingest.run.finished': kind<{
     source: string;

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { sql, type Kysely } from 'kysely';
@@ -16,8 +17,18 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** Connects, waits for a starting server (at most `waitMs`), and brings the schema up to date. */
-export async function openStore(url: string, options: { poolSize?: number; waitMs?: number } = {}): Promise<Store> {
+export interface StoreOptions {
+  readonly poolSize?: number;
+  /** How long to wait for a server that does not answer yet. */
+  readonly waitMs?: number;
+  /** Told once when waiting begins, with what the server's absence looks like. */
+  readonly onWaiting?: (reason: string) => void;
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal;
+}
+
+/** Connects, waits for a server that is still starting, and brings the schema up to date. Throws `store.*`. */
+export async function openStore(url: string, options: StoreOptions = {}): Promise<Store> {
   const orm = await MikroORM.init({
     entities,
     clientUrl: url,
@@ -31,7 +42,7 @@ export async function openStore(url: string, options: { poolSize?: number; waitM
   });
   const db = orm.em.getKysely<Record<string, never>>();
   try {
-    await waitUntilItAnswers(db, options.waitMs ?? 0);
+    await waitUntilItAnswers(db, options);
     await migrate(orm, db);
   } catch (cause) {
     await orm.close(true);
@@ -53,26 +64,48 @@ export async function openStore(url: string, options: { poolSize?: number; waitM
   };
 }
 
-async function waitUntilItAnswers(db: Db, waitMs: number): Promise<void> {
-  const deadline = Date.now() + waitMs;
-  for (;;) {
+async function waitUntilItAnswers(db: Db, { waitMs = 0, onWaiting, signal }: StoreOptions): Promise<void> {
+  const deadline = performance.now() + waitMs;
+  for (let attempt = 1; ; attempt += 1) {
     try {
       await sql`select 1`.execute(db);
       return;
     } catch (cause) {
-      if (Date.now() >= deadline)
-        throw new SyncError(`PostgreSQL does not answer: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      const reason = reasonOf(cause);
+      if (isRefusal(cause))
+        throw new SyncError(`PostgreSQL refuses the connection: ${reason}`, {
+          code: 'store.refused',
+          field: 'DATABASE_URL',
+          recovery: { kind: 'operator', remedy: 'Correct user, password or database name in DATABASE_URL.' },
+          cause,
+        });
+      if (performance.now() >= deadline || signal?.aborted === true)
+        throw new SyncError(`PostgreSQL does not answer: ${reason}`, {
           code: 'store.unreachable',
           field: 'DATABASE_URL',
           recovery: {
             kind: 'operator',
-            remedy: 'Check that the server runs and that DATABASE_URL names it, its user and its password.',
+            remedy: 'Check that the server runs and that DATABASE_URL names its host and port.',
           },
           cause,
         });
-      await new Promise((resolve) => setTimeout(resolve, 250));
+      if (attempt === 1) onWaiting?.(reason);
+      await pause(250, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
     }
   }
+}
+
+/** What the driver says; several addresses of one host may have failed, each in its way. */
+function reasonOf(cause: unknown): string {
+  if (cause instanceof AggregateError) return cause.errors.map(reasonOf).join(', ');
+  const inner = (cause as { cause?: unknown } | null)?.cause;
+  if (inner instanceof AggregateError) return reasonOf(inner);
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** Waiting mends no wrong user or password (class 28) and no missing database (3D000). */
+function isRefusal(error: unknown): boolean {
+  return codesOf(error).some((code) => code.startsWith('28') || code === '3D000');
 }
 
 const migrationLock = 727_001;
@@ -90,9 +123,13 @@ async function migrate(orm: { readonly migrator: { up(): Promise<unknown> } }, d
 }
 
 function isSerialisationFailure(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  const cause = (error as { cause?: { code?: unknown } } | null)?.cause?.code;
-  return [code, cause].some((value) => value === '40P01' || value === '40001');
+  return codesOf(error).some((code) => code === '40P01' || code === '40001');
+}
+
+/** SQLSTATEs, of the error or of what a library wrapped. */
+function codesOf(error: unknown): string[] {
+  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: { code?: unknown } | null };
+  return [code, cause?.code].filter((value) => typeof value === 'string');
 }
 
 /** Reads or mints what names this installation: the suffix of every UID that we write. */

@@ -145,7 +145,7 @@ describe('work under a lease', () => {
     });
   });
 
-  afterEach(() => jest.useRealTimers());
+  afterEach(() => void jest.useRealTimers());
 
   it('is not begun while somebody else holds it, and lets go of it even when it fails', async () => {
     const failing = withLease(store.db, 'source:one', 'first', open, async () => {

@@ -1,0 +1,321 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Client } from 'pg';
+
+import { startCalDavServer, type CalDavServer } from '../support/caldav/server.ts';
+import { createMigratedDatabase, type TestDatabase } from '../support/database.ts';
+import type { OutlookCalendar } from '../support/graph/outlook.ts';
+import { startGraphSimulator, type GraphSimulator } from '../support/graph/simulator.ts';
+import { aHome, startProcess, type Process } from '../support/process.ts';
+import { until } from '../support/until.ts';
+
+const directory = '6f0c2a0e-0000-4000-8000-000000000001';
+const client = '1d2e0000-0000-4000-8000-000000000002';
+
+let simulator: GraphSimulator;
+let calendar: OutlookCalendar;
+let caldav: CalDavServer;
+let database: TestDatabase;
+let home: ReturnType<typeof aHome>;
+let processes: Process[];
+
+const yaml = (): string => `
+tenants:
+  - { id: contoso, name: Contoso, cloud: global, directory: ${directory}, client: ${client}, access: tenant-wide, secret: right }
+targets:
+  - { id: me, url: '${caldav.url}', username: alice, password: secret, calendars: [ { id: work, name: Work } ] }
+sources:
+  - { id: ann, kind: graph, tenant: contoso, mailbox: ann@contoso.example, calendar: default, into: me/work, privacy: full }
+`;
+
+beforeEach(async () => {
+  simulator = await startGraphSimulator();
+  const tenant = simulator.addTenant({ directory, client, secret: 'right' });
+  calendar = tenant.addMailbox({ upn: 'ann@contoso.example' }).calendar();
+  caldav = await startCalDavServer({ auth: 'basic' });
+  database = await createMigratedDatabase();
+  home = aHome(yaml());
+  processes = [];
+});
+
+afterEach(async () => {
+  for (const one of processes) await one.end('SIGKILL');
+  const lock = join(home.path, 'data', 'postgres', 'postmaster.pid');
+  if (existsSync(lock)) process.kill(Number.parseInt(readFileSync(lock, 'utf8'), 10), 'SIGKILL');
+  await caldav.close();
+  await simulator.close();
+  await database.drop();
+  home.remove();
+});
+
+function start(command: string, env: Record<string, string> = { DATABASE_URL: database.url }): Process {
+  const started = startProcess([command], { folder: home.path, env, originMap: simulator.originMap });
+  processes.push(started);
+  return started;
+}
+
+const day = (offset: number): string => new Date(Date.now() + offset * 86_400_000).toISOString().slice(0, 10);
+
+function addEvents(count: number, name = 'Event'): void {
+  for (let index = 0; index < count; index += 1)
+    calendar.createEvent({
+      subject: `${name} ${index}`,
+      start: `${day(1 + (index % 20))}T09:00`,
+      end: `${day(1 + (index % 20))}T10:00`,
+    });
+}
+
+const shown = (): string[] =>
+  [...caldav.objects('alice', 'work').values()]
+    .map(({ body }) => /^SUMMARY:(.*?)\r?$/m.exec(body)?.[1] ?? '')
+    .toSorted();
+const wanted = (): string[] =>
+  calendar
+    .events()
+    .map(({ fields }) => fields.subject ?? '')
+    .toSorted();
+const agree = (withinMs = 20_000): Promise<number> =>
+  until('the target shows what Outlook shows', () => JSON.stringify(shown()) === JSON.stringify(wanted()), withinMs);
+
+async function query<T>(sql: string, url = database.url): Promise<T[]> {
+  const connection = new Client({ connectionString: url });
+  await connection.connect();
+  try {
+    return (await connection.query(sql)).rows as T[];
+  } finally {
+    await connection.end();
+  }
+}
+
+/** As if the time-out of every write under way had passed. */
+const passTimeouts = (): Promise<unknown> => query(`update intent set at = at - interval '1 minute'`);
+
+describe('SIGTERM', () => {
+  it('lets a running write finish and be recorded, and the next start delivers the rest', async () => {
+    addEvents(30);
+    const held = caldav.fail({ on: 'PUT', at: 5, how: 'late-store' });
+    const first = start('serve');
+    await until('a write is under way', () => held.hits === 1);
+
+    first.child.kill('SIGTERM');
+    const startedAt = performance.now();
+    await first.event('service.stopping');
+    held.release();
+    expect(await first.ended()).toBe(0);
+    const tookMs = performance.now() - startedAt;
+    process.stdout.write(`SIGTERM during a write to the end of the process: ${Math.round(tookMs)} ms\n`);
+    expect(tookMs).toBeLessThan(5_000);
+    expect(first.events.at(-1)?.event).toBe('service.stopped');
+    expect(shown().length).toBeGreaterThan(0);
+    expect(shown().length).toBeLessThan(30);
+    expect(await query('select from intent')).toEqual([]);
+    expect(await query('select from object')).toHaveLength(shown().length);
+    expect(await query('select from lease where holder is not null')).toEqual([]);
+
+    start('serve');
+    await agree();
+  });
+
+  it('ends the process within ten seconds although a write never answers; later it is settled and all is there', async () => {
+    addEvents(3);
+    caldav.fail({ on: 'PUT', how: 'timeout-not-stored' });
+    const first = start('serve');
+    await caldav.waitForRequest(({ method }) => method === 'PUT', 'arrived');
+    const startedAt = performance.now();
+    expect(await first.end()).toBe(0);
+    const tookMs = performance.now() - startedAt;
+    process.stdout.write(`SIGTERM during a write without an answer: ${Math.round(tookMs)} ms\n`);
+    expect(tookMs).toBeLessThan(10_500);
+    expect(await query('select from intent')).toHaveLength(1);
+
+    await passTimeouts();
+    start('serve');
+    await agree();
+  });
+});
+
+describe('a database that comes late', () => {
+  it('is waited for, which is told, and then the service is ready', async () => {
+    const door = await aDoor();
+    await door.close();
+    const service = start('serve', { DATABASE_URL: door.url, ENCRYPTION_KEY: 'ab'.repeat(32) });
+    const waiting = await service.event('store.waiting');
+    expect(waiting.level).toBe('warn');
+
+    await door.open();
+    const tookMs = await until('it is ready', () => service.events.some(({ event }) => event === 'service.started'));
+    process.stdout.write(`database there to ready: ${Math.round(tookMs)} ms\n`);
+    await door.close();
+  });
+
+  it('does not keep the service from being stopped meanwhile', async () => {
+    const door = await aDoor();
+    await door.close();
+    const service = start('serve', { DATABASE_URL: door.url, ENCRYPTION_KEY: 'ab'.repeat(32) });
+    await service.event('store.waiting');
+    const startedAt = performance.now();
+    expect(await service.end()).toBe(0);
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
+  });
+
+  it('is not waited for where the password or the name is wrong', async () => {
+    const url = new URL(database.url);
+    url.pathname = '/no_such_database';
+    const service = start('serve', { DATABASE_URL: url.href });
+    expect(await service.ended()).toBe(3);
+    expect(service.output().stderr).toMatch(/no_such_database.*store\.refused/);
+  });
+});
+
+describe('a service that loses its database for a while', () => {
+  it('says so at its health, stays, and goes on when it is back', async () => {
+    const door = await aDoor();
+    const service = start('serve', { DATABASE_URL: door.url, ENCRYPTION_KEY: 'ab'.repeat(32) });
+    const { address } = await service.event('service.started');
+    const health = async (): Promise<number> => (await fetch(`${String(address)}/api/health`)).status;
+    expect(await health()).toBe(200);
+
+    await door.close();
+    const before = performance.now();
+    expect(await health()).toBe(503);
+    expect(performance.now() - before).toBeLessThan(3_000);
+    addEvents(2);
+
+    await door.open();
+    await query('update source set next_poll_at = now()');
+    await agree();
+    expect(await health()).toBe(200);
+    expect(service.child.exitCode).toBeNull();
+    await door.close();
+  });
+});
+
+describe('a start that cannot succeed', () => {
+  it('tells all faults of the file and ends with 2', async () => {
+    home.remove();
+    home = aHome(yaml().replace('privacy: full', 'privacy: fool').replace('cloud: global', 'cloud: glbal'));
+    const service = start('serve');
+    expect(await service.ended()).toBe(2);
+    const { stderr } = service.output();
+    expect(stderr).toMatch(/calendars\.yaml:3:.*glbal/);
+    expect(stderr).toMatch(/calendars\.yaml:7:.*fool/);
+    expect(await query('select from tenant')).toEqual([]);
+  });
+
+  it('names the setting of a taken port and ends with 2', async () => {
+    const first = start('web');
+    const { address } = await first.event('service.started');
+    const second = start('serve', { DATABASE_URL: database.url, PORT: new URL(String(address)).port });
+    expect(await second.ended()).toBe(2);
+    expect(second.output().stderr).toMatch(/port is taken.*http\.cannot_listen/);
+  });
+});
+
+describe('a worker killed with -9 between any two requests', () => {
+  it('is followed by another that takes over at once, until all is as in Outlook', async () => {
+    addEvents(12);
+    const moments: [string, () => Promise<unknown>][] = [
+      ['signs in', () => simulator.waitForRequest('/oauth2/')],
+      ['reads the first page', () => simulator.waitForRequest('calendarView/delta')],
+      ['looks for the calendar', () => caldav.waitForRequest(({ method }) => method === 'PROPFIND', 'arrived')],
+      ['makes the calendar', () => caldav.waitForRequest(({ method }) => method === 'MKCALENDAR', 'arrived')],
+      ['writes', () => caldav.waitForRequest(({ method }) => method === 'PUT', 'arrived')],
+      ['has written', () => caldav.waitForRequest(({ method }) => method === 'PUT', 'answered')],
+    ];
+    for (const [, arrived] of moments) {
+      const reached = arrived();
+      const worker = start('worker');
+      await reached;
+      await worker.end('SIGKILL');
+      await passTimeouts();
+    }
+    calendar.delete(calendar.events()[0] ?? { key: '' });
+    const deleting = caldav.waitForRequest(({ method }) => method === 'DELETE', 'arrived');
+    const worker = start('worker');
+    await deleting;
+    await worker.end('SIGKILL');
+    await passTimeouts();
+
+    const first = start('worker');
+    const tookMs = await agree();
+    process.stdout.write(`after the last kill: ${Math.round(tookMs)} ms to agreement\n`);
+    expect(first.child.exitCode).toBeNull();
+    expect(new Set(shown()).size).toBe(11);
+  }, 60_000);
+});
+
+describe('the embedded database', () => {
+  it('may be killed under load: the service goes on, and the next start is quick', async () => {
+    addEvents(40);
+    const env = { DATA_DIR: join(home.path, 'data') };
+    const service = start('serve', env);
+    await until('it writes', () => shown().length > 3);
+    const lock = join(env.DATA_DIR, 'postgres', 'postmaster.pid');
+    const pid = Number.parseInt(readFileSync(lock, 'utf8'), 10);
+    process.kill(pid, 'SIGKILL');
+
+    await until('it is there again', () => existsSync(lock) && Number.parseInt(readFileSync(lock, 'utf8'), 10) !== pid);
+    const url = await embeddedUrl(env.DATA_DIR);
+    await until('what was under way may be settled', async () => {
+      // It may still be starting.
+      await query(`update intent set at = at - interval '1 minute'`, url).catch(() => undefined);
+      return shown().length === 40;
+    });
+    await agree();
+    expect(service.child.exitCode).toBeNull();
+    expect(await service.end()).toBe(0);
+    expect(existsSync(lock)).toBe(false);
+
+    const again = start('serve', env);
+    const { durationMs } = await again.event('service.started');
+    process.stdout.write(`start to ready, existing embedded database: ${String(durationMs)} ms\n`);
+    expect(durationMs).toBeLessThan(5_000);
+    expect(await again.end()).toBe(0);
+  }, 60_000);
+});
+
+async function embeddedUrl(dataDir: string): Promise<string> {
+  const { describeCluster } = await import('../../src/store/embedded-cluster.ts');
+  return (await describeCluster(dataDir)).url;
+}
+
+/** A TCP port in front of the tests' database, that can be shut and opened. */
+async function aDoor(): Promise<{ url: string; open(): Promise<void>; close(): Promise<void> }> {
+  const url = new URL(database.url);
+  const socketPath = join(
+    decodeURIComponent(url.searchParams.get('host') ?? url.hostname),
+    `.s.PGSQL.${url.port === '' ? '5432' : url.port}`,
+  );
+  const sockets = new Set<Socket>();
+  let server: Server;
+  let port = 0;
+  const open = async (): Promise<void> => {
+    server = createServer((socket) => {
+      const inner = connect(socketPath);
+      for (const one of [socket, inner]) {
+        sockets.add(one);
+        one.on('error', () => undefined);
+        one.on('close', () => {
+          socket.destroy();
+          inner.destroy();
+        });
+      }
+      socket.pipe(inner).pipe(socket);
+    });
+    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+    port = (server.address() as AddressInfo).port;
+  };
+  await open();
+  return {
+    url: `postgresql://${url.username}@127.0.0.1:${port}${url.pathname}`,
+    open,
+    close: async () => {
+      const closed = new Promise((resolve) => server.close(resolve));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
