@@ -11,6 +11,8 @@ export interface Candidate {
   readonly priority: number;
   /** The source's place in the configuration. */
   readonly position: number;
+  /** Taken out of the trash by the operator: shows only while no source's claim does. */
+  readonly isRestored: boolean;
   /** Equal for two claims that agree in every field that matters. */
   readonly comparable: string;
 }
@@ -23,7 +25,7 @@ export interface Choice<C extends Candidate> {
 const detailRank = { full: 0, title: 1, busy: 2 } as const;
 
 /**
- * Which claim of a meeting shows: the operator's pin; the most permitted detail; then, only where comparable fields
+ * Which claim of a meeting shows: a source's before a restored one; the operator's pin; the most permitted detail; then, only where comparable fields
  * differ, the target's strategy; then the order of sources. A lastModified that is missing or in the future ranks last.
  * The same for any order of the input. Null when there is no claim.
  */
@@ -31,7 +33,8 @@ export function chooseClaim<C extends Candidate>(
   candidates: readonly C[],
   options: { strategy: 'last-write-wins' | 'priority'; pinnedSourceId: string | null; now: Date },
 ): Choice<C> | null {
-  const inOrder = candidates.toSorted(
+  const ofSources = candidates.filter((candidate) => !candidate.isRestored);
+  const inOrder = (ofSources.length > 0 ? ofSources : candidates).toSorted(
     (a, b) => a.position - b.position || compareText(a.sourceId, b.sourceId) || compareText(a.claimId, b.claimId),
   );
   const [first, second] = inOrder;

@@ -21,28 +21,34 @@ export interface KnownObject {
   readonly fingerprint: string | null;
 }
 
-export type Step =
-  | { readonly do: 'create'; readonly wanted: WantedObject; readonly why: string }
-  | { readonly do: 'update'; readonly wanted: WantedObject; readonly known: KnownObject; readonly why: string }
-  | { readonly do: 'delete'; readonly known: KnownObject; readonly why: string };
+export type Step<K extends KnownObject = KnownObject> =
+  /** `movedFrom`: the same part as it stands in another calendar, deleted afterwards. */
+  | { readonly do: 'create'; readonly wanted: WantedObject; readonly movedFrom: K | null; readonly why: string }
+  | { readonly do: 'update'; readonly wanted: WantedObject; readonly known: K; readonly why: string }
+  | { readonly do: 'delete'; readonly known: K; readonly why: string };
 
 /**
  * What makes a meeting's objects those that are wanted. Pure. Writes come before deletes, so that a meeting that moves
  * between calendars or changes its parts is never absent. An unchanged object has no step.
  */
-export function planMeeting(wanted: readonly WantedObject[], known: readonly KnownObject[], why: string): Step[] {
+export function planMeeting<K extends KnownObject>(
+  wanted: readonly WantedObject[],
+  known: readonly K[],
+  why: string,
+): Step<K>[] {
   const byHref = new Map(known.map((object) => [object.href, object]));
-  const writes = wanted.flatMap((object): Step[] => {
+  const writes = wanted.flatMap((object): Step<K>[] => {
     const there = byHref.get(object.href);
     if (there === undefined) {
-      const elsewhere = known.some((other) => other.part === object.part && other.calendarId !== object.calendarId);
-      return [{ do: 'create', wanted: object, why: elsewhere ? 'moved to another calendar' : why }];
+      const movedFrom =
+        known.find((other) => other.part === object.part && other.calendarId !== object.calendarId) ?? null;
+      return [{ do: 'create', wanted: object, movedFrom, why: movedFrom === null ? why : 'moved to another calendar' }];
     }
     return there.fingerprint === object.fingerprint ? [] : [{ do: 'update', wanted: object, known: there, why }];
   });
   const keep = new Set(wanted.map((object) => object.href));
   const deletes = known
     .filter((object) => !keep.has(object.href))
-    .map((object): Step => ({ do: 'delete', known: object, why: wanted.length === 0 ? why : 'replaced' }));
+    .map((object): Step<K> => ({ do: 'delete', known: object, why: wanted.length === 0 ? why : 'replaced' }));
   return [...writes, ...deletes];
 }

@@ -11,6 +11,8 @@ import type { DueMeeting, MeetingClaim } from '../store/meetings.ts';
 export interface Decision {
   readonly wanted: readonly WantedObject[];
   readonly shown: MeetingClaim | null;
+  /** `gone`: nobody shows it any more; `covered`: it shows as part of a series. */
+  readonly state: 'shown' | 'covered' | 'gone';
   /** In plain words, for history and `explain`. */
   readonly why: string;
   readonly sequence: number;
@@ -26,42 +28,51 @@ export interface DecisionContext {
 
 /** What a meeting should show now, and as which resources. Pure. */
 export function decideMeeting(meeting: DueMeeting, context: DecisionContext): Decision {
-  const nothing = (why: string): Decision => ({
+  const nothing = (state: 'covered' | 'gone', why: string): Decision => ({
     wanted: [],
     shown: null,
+    state,
     why,
     sequence: meeting.sequence,
     anchor: meeting.anchor,
   });
   const cover = meeting.covers.find(({ series }) => coversSlot(series, meeting.slot));
-  if (cover !== undefined) return nothing(`covered by the series of ${cover.sourceId}`);
+  if (cover !== undefined) return nothing('covered', `covered by the series of ${cover.sourceId}`);
   const choice = chooseClaim(meeting.claims.map(toCandidate), {
     strategy: context.strategy,
     pinnedSourceId: meeting.pinnedSourceId,
     now: context.now,
   });
-  if (choice === null) return nothing('no source shows it any more');
+  if (choice === null) return nothing('gone', 'no source shows it any more');
 
   const claim = choice.shown.claim;
   const collection = context.calendarHrefs.get(claim.calendarId);
-  if (collection === undefined) return nothing(`the calendar ${claim.calendarId} is not configured`);
+  if (collection === undefined) return nothing('gone', `the calendar ${claim.calendarId} is not configured`);
   const window = windowOf(claim, context.now);
   const anchor = nextAnchor(meeting.anchor, anchorFor(claim.series, window));
+  // What the operator restored of a meeting is one claim for each object that it had.
+  const shown = claim.restored === null ? [claim] : meeting.claims.filter((one) => one.restored !== null);
   const render = (sequence: number): WantedObject[] =>
-    renderSeries(claim.series, {
-      uid: meeting.uid,
-      sequence,
-      titleTag: claim.settings.titleTag,
-      reminders: claim.settings.reminders,
-      window,
-      anchor,
-    }).map((object) => ({
-      ...object,
-      calendarId: claim.calendarId,
-      href: `${collection}${resourceName(meeting.uid, object.part)}`,
-    }));
+    shown.flatMap(({ series, settings, restored }) =>
+      renderSeries(series, {
+        uid: restored?.uid ?? meeting.uid,
+        sequence,
+        titleTag: settings.titleTag,
+        reminders: settings.reminders,
+        window,
+        anchor,
+      }).map((object) => {
+        const part = restored?.part ?? object.part;
+        return {
+          ...object,
+          part,
+          calendarId: claim.calendarId,
+          href: `${collection}${resourceName(meeting.uid, part)}`,
+        };
+      }),
+    );
 
-  const base = Math.max(meeting.sequence, claim.series.sequence ?? 0);
+  const base = Math.max(meeting.sequence, ...shown.map(({ series }) => series.sequence ?? 0));
   const first = render(base);
   const isRescheduled = first.some((object) =>
     meeting.objects.some(
@@ -75,6 +86,7 @@ export function decideMeeting(meeting: DueMeeting, context: DecisionContext): De
   return {
     wanted: isRescheduled ? render(sequence) : first,
     shown: claim,
+    state: 'shown',
     why: describeChoice(choice),
     sequence,
     anchor,
@@ -95,6 +107,7 @@ function toCandidate(claim: MeetingClaim): ClaimCandidate {
     lastModifiedAt: claim.lastModifiedAt === null ? null : new Date(claim.lastModifiedAt),
     priority: claim.settings.priority,
     position: claim.position,
+    isRestored: claim.restored !== null,
     comparable: comparableText(claim.series),
   };
 }
@@ -105,6 +118,7 @@ function comparableText(series: Series): string {
 
 function describeChoice(choice: Choice<ClaimCandidate>): string {
   const source = choice.shown.sourceId;
+  if (choice.shown.isRestored) return 'restored from the trash';
   switch (choice.why) {
     case 'only':
       return `shown by ${source}`;

@@ -1,35 +1,41 @@
 import type { CalDav } from '../dav/calendar-client.ts';
-import { recordHistory } from '../store/history.ts';
 import type { Store } from '../store/database.ts';
+import { recordHistory } from '../store/history.ts';
 import {
-  closeIntent,
-  forgetObject,
-  lastInTrash,
-  openIntents,
-  recordObject,
-  wantMeeting,
+  intentsToSettle,
+  recordSettled,
+  recordSettledDeletion,
+  renewIntents,
   type Intent,
-} from '../store/meetings.ts';
+  type WriteRight,
+} from '../store/objects.ts';
+import { checkSoon } from '../store/targets.ts';
+import { lastInTrash } from '../store/trash.ts';
+import { isOurs } from './write-object.ts';
+
+/** A write that comes later still is found by asking what changed, not long after. */
+const lookAgainMs = 60_000;
 
 /**
- * Settles requests whose outcome nobody knows (a lost answer, a killed worker) by reading what stands at their href.
- * `quietMs` is the time-out of a write: until it has passed the request may still take effect.
+ * Settles requests whose outcome nobody knows (a lost answer, a killed worker) by reading what stands at their href,
+ * once they can have no effect any more.
  *
- * A write that is there is taken for unknown content and written once more under its etag: a half-stored one may be
- * missing from the server's change log (a Baikal's three autocommits). A deletion that took effect is put back and
- * deleted again for the same reason.
+ * What is there is taken for unknown content and written once more under its etag: a half-stored write may be missing
+ * from the server's change log (a Baikal's three autocommits). A deletion that took effect is put back and deleted
+ * again for the same reason.
  */
 export async function settleIntents(
   store: Store,
   dav: CalDav,
   targetId: string,
-  quietMs: number,
+  right: WriteRight,
   signal: AbortSignal,
+  skipCalendarIds: ReadonlySet<string>,
 ): Promise<number> {
-  const intents = await openIntents(store.db, targetId, quietMs);
+  const intents = (await intentsToSettle(store.db, targetId)).filter((one) => !skipCalendarIds.has(one.calendarId));
   for (const intent of intents) {
-    await settle(store, dav, targetId, intent, signal);
-    await wantMeeting(store.db, intent.meetingId);
+    signal.throwIfAborted();
+    await settle(store, dav, targetId, right, intent, signal);
     await recordHistory(store.db, {
       status: 'ok',
       action: 'settle',
@@ -40,30 +46,34 @@ export async function settleIntents(
       message: `the outcome of an earlier ${intent.action} was settled by reading`,
     });
   }
+  for (const calendarId of new Set(intents.map((intent) => intent.calendarId)))
+    await checkSoon(store.db, targetId, calendarId, lookAgainMs);
   return intents.length;
 }
 
-async function settle(store: Store, dav: CalDav, targetId: string, intent: Intent, signal: AbortSignal): Promise<void> {
-  const etag = await dav.etagOf(intent.href, signal);
-  if (etag !== null) {
-    const standing = { ...intent, targetId, etag, fingerprint: null, scheduleFingerprint: null };
-    await recordObject(store.db, standing, intent.id);
-    return;
-  }
-  if (intent.action === 'delete') await deleteAgain(store, dav, targetId, intent, signal);
-  await forgetObject(store.db, targetId, intent.href, intent.id);
-  await closeIntent(store.db, intent.id);
-}
-
-async function deleteAgain(
+async function settle(
   store: Store,
   dav: CalDav,
   targetId: string,
+  right: WriteRight,
   intent: Intent,
   signal: AbortSignal,
 ): Promise<void> {
+  const etag = await dav.etagOf(intent.href, signal);
+  if (etag !== null || intent.action === 'put') {
+    await recordSettled(store.db, targetId, intent, etag);
+    return;
+  }
   const body = await lastInTrash(store.db, targetId, intent.href);
-  if (body === null) return;
-  const put = await dav.put(intent.href, body, { ifNoneMatch: '*' }, signal);
-  if (put.kind === 'stored') await dav.remove(intent.href, put.etag, signal);
+  // Two more writes: they need the right to write, and the intent stands for them too.
+  if (body !== null && isOurs(body, intent.uid)) {
+    if (!(await renewIntents(store.db, [intent.id], right))) return;
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(right.timeoutMs)]);
+    const put = await dav.put(intent.href, body, { ifNoneMatch: '*' }, limit);
+    if (put.kind === 'stored') {
+      const removed = await dav.remove(intent.href, put.etag, limit);
+      if (removed.kind === 'precondition-failed') return; // somebody was faster; looked at again after the time-out
+    }
+  }
+  await recordSettledDeletion(store.db, targetId, intent);
 }

@@ -1,16 +1,32 @@
 import { createHash } from 'node:crypto';
-import { contentFingerprint, mergeClientState } from '../calendar/client-state.ts';
-import type { KnownObject, WantedObject } from '../consolidate/plan-meeting.ts';
-import type { CalDav, PutCondition, PutResult } from '../dav/calendar-client.ts';
+import { mergeClientState } from '../calendar/client-state.ts';
+import type { WantedObject } from '../consolidate/plan-meeting.ts';
+import type { CalDav, PutCondition } from '../dav/calendar-client.ts';
+import { DavError } from '../dav/dav-error.ts';
 import { SyncError } from '../shared/errors.ts';
+import type { MeetingObject } from '../store/meetings.ts';
+import { fingerprintOf, isSent, uidsOf } from './plan-drift.ts';
 
 /** What stands on the server after a write. */
 export interface Written {
   readonly etag: string | null;
   readonly bodyMd5: string;
-  /** A client had changed what we wrote; its version is gone (drift, repaired). */
-  readonly repaired: boolean;
+  /** Clients keep something of their own in it. */
+  readonly hasClientState: boolean;
+  /** A client had changed what we wrote, and its version is gone. */
+  readonly isRepair: boolean;
 }
+
+export interface WriteRequest {
+  readonly wanted: WantedObject;
+  readonly known: MeetingObject | null;
+  /** Of the calendar where the meeting stood until now: what clients keep in it moves along. */
+  readonly movedFrom: string | null;
+  /** Told before another body than `wanted.text` is sent. */
+  readonly announce: (bodyMd5: string) => Promise<void>;
+}
+
+const mostAttempts = 3;
 
 export function md5(text: string): string {
   return createHash('md5').update(text).digest('hex');
@@ -19,49 +35,47 @@ export function md5(text: string): string {
 /**
  * Puts an object there under the right condition. A precondition that fails is looked into: an earlier attempt of ours
  * or a client's touch is written over with the client's state kept, a foreign resource is left alone.
- * Throws DavError, or SyncError `deliver.foreign_resource`.
+ * Throws DavError, or SyncError `deliver.foreign_resource`, `deliver.contended`.
  */
-export async function writeObject(
-  dav: CalDav,
-  wanted: WantedObject,
-  known: KnownObject | null,
-  signal: AbortSignal,
-): Promise<Written> {
-  let condition: PutCondition = { ifNoneMatch: '*' };
-  let body = wanted.text;
-  let repaired = false;
-  if (known !== null) {
-    const etag = known.fingerprint === null ? null : known.etag;
-    if (etag !== null) condition = { ifMatch: etag };
-    else {
-      const there = await adopt(dav, wanted, signal);
-      if (there !== null) {
-        condition = { ifMatch: there.etag };
-        body = there.body;
-      }
-    }
-  }
+export async function writeObject(dav: CalDav, request: WriteRequest, signal: AbortSignal): Promise<Written> {
+  const { wanted, known } = request;
+  let isRepair = false;
+  let [condition, body] = await firstAttempt(dav, request, signal);
   for (let attempt = 1; ; attempt += 1) {
-    const result: PutResult = await dav.put(wanted.href, body, condition, signal);
+    const bodyMd5 = md5(body);
+    if (body !== wanted.text) await request.announce(bodyMd5);
+    const result = await dav.put(wanted.href, body, condition, signal);
     if (result.kind === 'stored') {
-      const etag = result.etag ?? (await dav.etagOf(wanted.href, signal));
-      return { etag, bodyMd5: md5(body), repaired };
+      const etag = result.etag ?? (await tryEtag(dav, wanted.href, signal));
+      return { etag, bodyMd5, hasClientState: body !== wanted.text, isRepair };
     }
-    if (attempt === 3)
-      throw new SyncError(`${wanted.href} changes faster than it can be written`, {
-        code: 'deliver.contended',
-        recovery: { kind: 'retry' },
-      });
+    if (attempt === mostAttempts) throw contended(wanted.href);
     const there = await adopt(dav, wanted, signal);
-    if (there === null) {
-      condition = { ifNoneMatch: '*' };
-      body = wanted.text;
-    } else {
-      repaired ||= known !== null && known.fingerprint !== null && there.fingerprint !== known.fingerprint;
-      condition = { ifMatch: there.etag };
-      body = there.body;
+    if (there === null) [condition, body] = [{ ifNoneMatch: '*' }, wanted.text];
+    else {
+      isRepair ||=
+        known !== null &&
+        known.fingerprint !== null &&
+        fingerprintOf(there.was) !== known.fingerprint &&
+        !isSent(known.sentBodies, there.etag, there.was);
+      [condition, body] = [{ ifMatch: there.etag }, there.body];
     }
   }
+}
+
+async function firstAttempt(
+  dav: CalDav,
+  { wanted, known, movedFrom }: WriteRequest,
+  signal: AbortSignal,
+): Promise<[PutCondition, string]> {
+  if (known === null) {
+    const before = movedFrom === null ? null : await dav.get(movedFrom, signal);
+    return [{ ifNoneMatch: '*' }, before === null ? wanted.text : mergeClientState(wanted.text, before.body)];
+  }
+  if (known.fingerprint !== null && known.etag !== null && !known.hasClientState)
+    return [{ ifMatch: known.etag }, wanted.text];
+  const there = await adopt(dav, wanted, signal);
+  return there === null ? [{ ifNoneMatch: '*' }, wanted.text] : [{ ifMatch: there.etag }, there.body];
 }
 
 /** Reads what stands at our href: null when nothing does; ours with its client state merged into our text. */
@@ -69,18 +83,28 @@ async function adopt(
   dav: CalDav,
   wanted: WantedObject,
   signal: AbortSignal,
-): Promise<{ etag: string; body: string; fingerprint: string } | null> {
+): Promise<{ etag: string; body: string; was: string } | null> {
   const there = await dav.get(wanted.href, signal);
   if (there === null) return null;
   if (!isOurs(there.body, wanted.uid)) throw foreign(wanted.href);
   const etag = there.etag ?? (await dav.etagOf(wanted.href, signal));
   if (etag === null) return null;
-  return { etag, body: mergeClientState(wanted.text, there.body), fingerprint: contentFingerprint(there.body) };
+  return { etag, body: mergeClientState(wanted.text, there.body), was: there.body };
 }
 
-/** Only what bears the meeting's own UID (with this installation's suffix) is ours. */
+/** The write is done, whatever becomes of asking for its etag: without one the next write looks first. */
+async function tryEtag(dav: CalDav, href: string, signal: AbortSignal): Promise<string | null> {
+  try {
+    return await dav.etagOf(href, signal);
+  } catch (thrown) {
+    if (thrown instanceof DavError) return null;
+    throw thrown;
+  }
+}
+
+/** Only what bears the object's own UID (with this installation's suffix) is ours. */
 export function isOurs(body: string, uid: string): boolean {
-  return body.replaceAll(/\r?\n[ \t]/g, '').includes(`UID:${uid}`);
+  return uidsOf(body).includes(uid);
 }
 
 export function foreign(href: string): SyncError {
@@ -90,5 +114,12 @@ export function foreign(href: string): SyncError {
       kind: 'operator',
       remedy: 'Move or delete that event in a calendar program; ours is then written at its next change.',
     },
+  });
+}
+
+export function contended(href: string): SyncError {
+  return new SyncError(`${href} changes faster than it can be written`, {
+    code: 'deliver.contended',
+    recovery: { kind: 'retry' },
   });
 }

@@ -6,13 +6,17 @@ const historyDays = 90;
 
 /** Lets go of what has been kept long enough. Meetings without a claim or an object stay as long as their trash does. */
 export async function cleanUp(db: Db): Promise<void> {
-  await sql`delete from trash where deleted_at < now() - ${trashDays} * interval '1 day'`.execute(db);
+  await sql`delete from trash t where deleted_at < now() - ${trashDays} * interval '1 day'
+    and not exists (select from claim c where c.source_id = 'operator:' || t.target_id and c.key = t.id::text)`.execute(
+    db,
+  );
   await sql`delete from sync_history where at < now() - ${historyDays} * interval '1 day'`.execute(db);
   await sql`delete from removal where state <> 'held' and at < now() - ${trashDays} * interval '1 day'`.execute(db);
   await sql`
     delete from meeting m where m.wanted_version <= m.done_version
       and m.wanted_at < now() - ${trashDays} * interval '1 day'
       and not exists (select from claim c where c.meeting_id = m.id)
+      and not exists (select from trash t where t.meeting_id = m.id)
       and not exists (select from object o where o.meeting_id = m.id)
       and not exists (select from intent i where i.meeting_id = m.id)`.execute(db);
 }

@@ -6,6 +6,8 @@ import type { Cloud } from '../shared/clouds.ts';
 import type { SecretBox } from '../shared/secret-box.ts';
 import { markMeetingsDirty } from './claims.ts';
 import type { Db } from './database.ts';
+import { operatorSourceId } from './meetings.ts';
+import { purgeTrashOf } from './trash.ts';
 
 /** Where each secret is kept; the context is sealed in with it. */
 const contexts = {
@@ -162,7 +164,9 @@ export async function saveTarget(db: Db, box: SecretBox, target: Target): Promis
 
 /** The account is another one: nothing that we know to stand anywhere stands there; all is written anew. */
 async function forgetWhatStands(db: Db, targetId: string): Promise<void> {
-  await sql`update target_calendar set href = null, sync_token = null where target_id = ${targetId}`.execute(db);
+  await sql`update target_calendar set href = null, sync_token = null, listed_at = null, checked_at = null, gone_at = null where target_id = ${targetId}`.execute(
+    db,
+  );
   await sql`delete from intent where target_id = ${targetId}`.execute(db);
   await sql`delete from object where target_id = ${targetId}`.execute(db);
 }
@@ -219,8 +223,7 @@ async function redactClaims(db: Db, source: SourceConfig): Promise<void> {
       where id = ${claim.id}`.execute(db);
   }
   // What was written before may show more than is allowed now.
-  await sql`
-    delete from trash where meeting_id in (select meeting_id from claim where source_id = ${source.id})`.execute(db);
+  await purgeTrashOf(db, source.id);
   await sql`
     delete from conflict where meeting_id in (select meeting_id from claim where source_id = ${source.id})`.execute(db);
 }
@@ -286,6 +289,7 @@ export async function removeEntry(db: Db, kind: EntryKind, id: string): Promise<
       await forgetWhatStands(db, id);
       await sql`delete from meeting where target_id = ${id}`.execute(db);
       await sql`delete from trash where target_id = ${id}`.execute(db);
+      await sql`delete from claim where source_id = ${operatorSourceId(id)}`.execute(db);
       await sql`delete from target_calendar where target_id = ${id}`.execute(db);
       await sql`delete from target where id = ${id}`.execute(db);
       return;

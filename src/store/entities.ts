@@ -75,7 +75,11 @@ export const TargetCalendarRow = defineEntity({
     /** Path of the collection once it is known to exist. */
     href: p.text().nullable(),
     syncToken: p.text().nullable(),
+    /** When all of it was last compared, and when what changed since was last asked for. */
     listedAt: at().nullable(),
+    checkedAt: at().nullable(),
+    /** Since when the server says that it is not there. */
+    goneAt: at().nullable(),
   },
 });
 
@@ -207,6 +211,9 @@ export const MeetingRow = defineEntity({
     anchor: p.text().nullable(),
     pinnedSourceId: p.text().nullable(),
     shownClaimId: p.bigint().nullable(),
+    shownSourceId: p.text().nullable(),
+    /** End of the last occurrence that shows; null: endless, or nothing shows. */
+    shownUntil: at().nullable(),
     why: p.text().nullable(),
     wantedVersion: p.bigint().default(1),
     doneVersion: p.bigint().default(0),
@@ -236,6 +243,8 @@ export const ObjectRow = defineEntity({
     scheduleFingerprint: p.text().nullable(),
     /** md5 of bodies that we sent, newest last: a server copy equal to an old one is a late write of our own. */
     sentBodies: p.json(),
+    /** Clients keep something of their own in it, to be carried along by the next write. */
+    hasClientState: p.boolean().default(false),
     repairs: p.integer().default(0),
     repairedAt: at().nullable(),
     writtenAt: at(),
@@ -257,6 +266,8 @@ export const IntentRow = defineEntity({
     bodyMd5: p.text().nullable(),
     fence: p.bigint(),
     at: at(),
+    /** Until then the request may still take effect. */
+    settleAt: at(),
   },
 });
 
@@ -294,6 +305,9 @@ export const TrashRow = defineEntity({
     targetId: p.text(),
     calendarId: p.text(),
     meetingId: p.bigint().nullable(),
+    /** Whose words the body is: its privacy rules hold for the trash too. */
+    sourceId: p.text().nullable(),
+    part: p.text(),
     href: p.text(),
     uid: p.text(),
     body: p.text(),

@@ -1,8 +1,11 @@
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import type { Series } from '../calendar/series.ts';
 import type { SourceConfig } from '../config/model.ts';
 import type { KnownObject } from '../consolidate/plan-meeting.ts';
 import type { Db } from './database.ts';
+
+/** What delivery must know of a claim's source. */
+export type ClaimSettings = Pick<SourceConfig, 'titleTag' | 'reminders' | 'priority' | 'window'>;
 
 /** A claim on a meeting, with what delivery must know of its source. */
 export interface MeetingClaim {
@@ -10,15 +13,22 @@ export interface MeetingClaim {
   readonly sourceId: string;
   readonly calendarId: string;
   readonly position: number;
-  readonly settings: SourceConfig;
+  readonly settings: ClaimSettings;
   readonly series: Series;
   readonly detail: 'full' | 'title' | 'busy';
   readonly lastModifiedAt: string | null;
+  /** Null: endless. */
+  readonly lastEnd: string | null;
+  /** The operator took it out of the trash: which object of the meeting it is. Null for a source's claim. */
+  readonly restored: { readonly part: string; readonly uid: string } | null;
 }
 
 export interface MeetingObject extends KnownObject {
   readonly scheduleFingerprint: string | null;
+  /** md5 of bodies that we sent, newest last. */
   readonly sentBodies: readonly string[];
+  /** Clients keep something of their own in it. */
+  readonly hasClientState: boolean;
 }
 
 /** A meeting that is due, with all that decides what should be there. */
@@ -31,38 +41,85 @@ export interface DueMeeting {
   readonly pinnedSourceId: string | null;
   readonly wantedVersion: string;
   readonly failures: number;
+  /** Of the last failure. */
+  readonly code: string | null;
   /** Instant since when the change has been waiting. */
   readonly wantedAt: string;
+  /** Whose words show now; null: nobody's. */
+  readonly shownSourceId: string | null;
+  /** Whether what shows is not over yet. */
+  readonly isUpcoming: boolean;
   readonly claims: readonly MeetingClaim[];
   /** For an orphan: whole series of the same uid in this target that may cover it. */
   readonly covers: readonly { readonly sourceId: string; readonly series: Series }[];
   readonly objects: readonly MeetingObject[];
 }
 
+/** What claims have for a source that the operator took out of the trash. It is no source: nobody reads it. */
+export const operatorSourceId = (targetId: string): string => `operator:${targetId}`;
+
+/** A restored claim shows as it was, after every source's. */
+const restoredSettings: ClaimSettings & { readonly position: number } = {
+  titleTag: '',
+  reminders: 'source',
+  priority: Number.MAX_SAFE_INTEGER,
+  window: { pastDays: 36_500, futureDays: 36_500 },
+  position: Number.MAX_SAFE_INTEGER,
+};
+
+type ClaimRecord = Omit<MeetingClaim, 'restored' | 'calendarId' | 'position' | 'settings'> & {
+  readonly calendarId: string | null;
+  readonly position: number | null;
+  readonly settings: ClaimSettings | null;
+  readonly restored: { readonly part: string; readonly uid: string; readonly calendarId: string } | null;
+};
+
 /**
- * Meetings of a target whose wanted version is ahead and that may be tried now, those with something to show first, so
- * that what moves from one meeting to another is written before it is deleted.
+ * Meetings of a target whose wanted version is ahead and that may be tried now, the longest waiting first; with `after`
+ * those behind that one. None whose last request has an unknown outcome.
  */
 export async function dueMeetings(
   db: Db,
   targetId: string,
   limit: number,
-  busyIds: readonly string[] = [],
+  after: Pick<DueMeeting, 'wantedAt' | 'id'> | null = null,
 ): Promise<DueMeeting[]> {
-  const found = await sql<DueMeeting>`
+  const behind =
+    after === null ? sql`true` : sql`(m.wanted_at, m.id) > (${after.wantedAt}::timestamptz, ${after.id}::bigint)`;
+  return load(db, targetId, behind, sql`limit ${limit}`);
+}
+
+/** The same for these meetings, those of them that are still due. */
+export async function dueMeetingsOf(db: Db, targetId: string, ids: readonly string[]): Promise<DueMeeting[]> {
+  return load(db, targetId, sql`m.id = any(${ids}::bigint[])`, sql``);
+}
+
+async function load(
+  db: Db,
+  targetId: string,
+  which: RawBuilder<unknown>,
+  limit: RawBuilder<unknown>,
+): Promise<DueMeeting[]> {
+  const found = await sql<Omit<DueMeeting, 'claims'> & { claims: ClaimRecord[] }>`
     with due as (
       select m.* from meeting m
-      where m.target_id = ${targetId} and m.wanted_version > m.done_version
-        and (m.not_before is null or m.not_before <= now()) and m.id <> all(${busyIds}::bigint[])
+      where m.target_id = ${targetId} and m.wanted_version > m.done_version and ${which}
+        and (m.not_before is null or m.not_before <= now())
         and not exists (select from intent i where i.meeting_id = m.id)
-      order by m.wanted_at, m.id limit ${limit})
+      order by m.wanted_at, m.id ${limit})
     select d.id::text, d.uid, d.slot, d.sequence, d.anchor, d.pinned_source_id as "pinnedSourceId",
-      d.wanted_version::text as "wantedVersion", d.failures,
+      d.wanted_version::text as "wantedVersion", d.failures, d.code,
       to_char(d.wanted_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "wantedAt",
+      d.shown_source_id as "shownSourceId", (d.shown_until is null or d.shown_until > now()) as "isUpcoming",
       coalesce((select jsonb_agg(jsonb_build_object('id', c.id::text, 'sourceId', c.source_id, 'calendarId', s.calendar_id,
           'position', s.position, 'settings', s.settings, 'series', c.series, 'detail', c.detail,
-          'lastModifiedAt', c.last_modified_at) order by s.position, c.id)
-        from claim c join source s on s.id = c.source_id where c.meeting_id = d.id and c.series is not null), '[]') as claims,
+          'lastModifiedAt', c.last_modified_at, 'lastEnd', c.last_end,
+          'restored', case when s.id is null then (
+            select jsonb_build_object('part', t.part, 'uid', t.uid, 'calendarId', t.calendar_id) from trash t
+            where t.id = case when c.key ~ '^[0-9]{1,18}$' then c.key::bigint end) end) order by s.position, c.id)
+        from claim c left join source s on s.id = c.source_id
+        where c.meeting_id = d.id and c.series is not null
+          and (s.id is not null or c.source_id = ${operatorSourceId(targetId)})), '[]') as claims,
       case when d.slot = '*' or d.identity_uid is null then '[]' else
         coalesce((select jsonb_agg(jsonb_build_object('sourceId', c.source_id, 'series', c.series))
           from meeting w join claim c on c.meeting_id = w.id
@@ -70,26 +127,19 @@ export async function dueMeetings(
         '[]') end as covers,
       coalesce((select jsonb_agg(jsonb_build_object('id', o.id::text, 'part', o.part, 'uid', o.uid,
           'calendarId', o.calendar_id, 'href', o.href, 'etag', o.etag, 'fingerprint', o.fingerprint,
-          'scheduleFingerprint', o.schedule_fingerprint, 'sentBodies', o.sent_bodies) order by o.id)
+          'scheduleFingerprint', o.schedule_fingerprint, 'sentBodies', o.sent_bodies, 'hasClientState', o.has_client_state) order by o.id)
         from object o where o.meeting_id = d.id), '[]') as objects
-    from due d
-    order by exists (select from claim c where c.meeting_id = d.id and c.series is not null) desc, d.wanted_at, d.id`.execute(
-    db,
-  );
-  return found.rows;
+    from due d order by d.wanted_at, d.id`.execute(db);
+  return found.rows.map((row) => ({ ...row, claims: row.claims.flatMap(toClaim) }));
 }
 
-/** What was wanted when the meeting was loaded is there. */
-export async function recordDelivered(
-  db: Db,
-  meeting: Pick<DueMeeting, 'id' | 'wantedVersion'>,
-  result: { sequence: number; shownClaimId: string | null; why: string; anchor: string | null },
-): Promise<void> {
-  await sql`
-    update meeting set done_version = greatest(done_version, ${meeting.wantedVersion}), failures = 0, code = null,
-      reason = null, not_before = null, sequence = greatest(sequence, ${result.sequence}),
-      shown_claim_id = ${result.shownClaimId}, why = ${result.why}, anchor = ${result.anchor}
-    where id = ${meeting.id}`.execute(db);
+function toClaim(record: ClaimRecord): MeetingClaim[] {
+  const { restored, calendarId, position, settings, ...claim } = record;
+  if (calendarId !== null && position !== null && settings !== null)
+    return [{ ...claim, calendarId, position, settings, restored: null }];
+  if (restored === null) return [];
+  const { position: last, ...shown } = restoredSettings;
+  return [{ ...claim, calendarId: restored.calendarId, position: last, settings: shown, restored }];
 }
 
 /** Keeps the meeting due, but not before `afterMs`. With null: not until it changes. */
@@ -105,124 +155,22 @@ export async function recordDeliveryFailure(
     where id = ${meeting.id}`.execute(db);
 }
 
-export interface Intent {
-  readonly id: string;
-  readonly meetingId: string;
-  readonly calendarId: string;
-  readonly part: string;
-  readonly action: 'put' | 'delete';
-  readonly href: string;
-  readonly uid: string;
-  readonly bodyMd5: string | null;
-}
-
-/**
- * Writes down what will be asked of the server before it is asked, but only while the lease outlasts the request.
- * Null: the lease is lost, and no request may start.
- */
-export async function openIntent(
+/** Puts meetings off together: what stands in their way is none of their making. */
+export async function postponeMeetings(
   db: Db,
-  intent: Omit<Intent, 'id'> & { targetId: string },
-  lease: { name: string; fence: string; outlastsMs: number },
-): Promise<string | null> {
-  const found = await sql<{ id: string }>`
-    insert into intent (target_id, meeting_id, calendar_id, part, action, href, uid, body_md5, fence, at)
-    select ${intent.targetId}, ${intent.meetingId}, ${intent.calendarId}, ${intent.part}, ${intent.action}, ${intent.href},
-      ${intent.uid}, ${intent.bodyMd5}, ${lease.fence}, clock_timestamp()
-    from lease where name = ${lease.name} and fence = ${lease.fence}
-      and expires_at > clock_timestamp() + ${lease.outlastsMs} * interval '1 millisecond'
-    returning id::text`.execute(db);
-  return found.rows[0]?.id ?? null;
-}
-
-export async function closeIntent(db: Db, id: string): Promise<void> {
-  await sql`delete from intent where id = ${id}`.execute(db);
-}
-
-/** Intents whose request can have no effect any more: `quietMs` have passed since it was allowed to start. */
-export async function openIntents(db: Db, targetId: string, quietMs: number): Promise<Intent[]> {
-  const found = await sql<Intent>`
-    select id::text, meeting_id::text as "meetingId", calendar_id as "calendarId", part, action, href, uid, body_md5 as "bodyMd5"
-    from intent where target_id = ${targetId} and at < clock_timestamp() - ${quietMs} * interval '1 millisecond'
-    order by id`.execute(db);
-  return found.rows;
-}
-
-export interface WrittenObject {
-  readonly targetId: string;
-  readonly meetingId: string;
-  readonly calendarId: string;
-  readonly part: string;
-  readonly href: string;
-  readonly uid: string;
-  readonly etag: string | null;
-  readonly fingerprint: string | null;
-  readonly scheduleFingerprint: string | null;
-  readonly bodyMd5: string | null;
-}
-
-const keptBodies = 5;
-
-/** Records that the object stands there, and closes its intent, in one statement. */
-export async function recordObject(db: Db, object: WrittenObject, intentId: string): Promise<void> {
-  await sql`
-    with closed as (delete from intent where id = ${intentId})
-    insert into object (meeting_id, target_id, calendar_id, part, href, uid, etag, fingerprint, schedule_fingerprint,
-      sent_bodies, repairs, written_at)
-    values (${object.meetingId}, ${object.targetId}, ${object.calendarId}, ${object.part}, ${object.href}, ${object.uid},
-      ${object.etag}, ${object.fingerprint}, ${object.scheduleFingerprint},
-      ${JSON.stringify(object.bodyMd5 === null ? [] : [object.bodyMd5])}::jsonb, 0, clock_timestamp())
-    on conflict (target_id, href) do update set meeting_id = excluded.meeting_id, calendar_id = excluded.calendar_id,
-      part = excluded.part, uid = excluded.uid, etag = excluded.etag, fingerprint = excluded.fingerprint,
-      schedule_fingerprint = coalesce(excluded.schedule_fingerprint, object.schedule_fingerprint),
-      sent_bodies = (select coalesce(jsonb_agg(value order by ordinality), '[]') from (
-        select * from jsonb_array_elements(object.sent_bodies || excluded.sent_bodies) with ordinality
-        order by ordinality desc limit ${keptBodies}) as last),
-      written_at = excluded.written_at`.execute(db);
-}
-
-/** Records that the object is gone, and closes its intent. */
-export async function forgetObject(db: Db, targetId: string, href: string, intentId: string): Promise<void> {
-  await sql`
-    with closed as (delete from intent where id = ${intentId})
-    delete from object where target_id = ${targetId} and href = ${href}`.execute(db);
-}
-
-/** Keeps what a deletion takes away; a repeated deletion of one resource keeps one copy. */
-export async function keepInTrash(
-  db: Db,
-  entry: {
-    targetId: string;
-    calendarId: string;
-    meetingId: string;
-    href: string;
-    uid: string;
-    body: string;
-    reason: string;
-  },
+  ids: readonly string[],
+  why: { code: string; reason: string; afterMs: number },
 ): Promise<void> {
   await sql`
-    insert into trash (target_id, calendar_id, meeting_id, href, uid, body, reason, deleted_at)
-    select ${entry.targetId}, ${entry.calendarId}, ${entry.meetingId}, ${entry.href}, ${entry.uid}, ${entry.body},
-      ${entry.reason}, clock_timestamp()
-    where not exists (select from trash where target_id = ${entry.targetId} and href = ${entry.href} and body = ${entry.body}
-      and deleted_at > now() - interval '1 day' and restored_at is null)`.execute(db);
+    update meeting set code = ${why.code}, reason = ${why.reason},
+      not_before = now() + ${why.afterMs} * interval '1 millisecond'
+    where id = any(${ids}::bigint[])`.execute(db);
 }
 
-/** The copy kept last of what stood at this href, for putting back a deletion that left no trace in the change log. */
-export async function lastInTrash(db: Db, targetId: string, href: string): Promise<string | null> {
-  const found = await sql<{ body: string }>`
-    select body from trash where target_id = ${targetId} and href = ${href} order by deleted_at desc limit 1`.execute(
-    db,
-  );
-  return found.rows[0]?.body ?? null;
-}
-
-/** Marks one meeting to be looked at again. */
-export async function wantMeeting(db: Db, meetingId: string): Promise<void> {
+/** Marks meetings to be looked at again. */
+export async function wantMeetings(db: Db, ids: readonly string[]): Promise<void> {
   await sql`
     update meeting set wanted_version = wanted_version + 1, not_before = null,
-      wanted_at = case when wanted_version > done_version then wanted_at else now() end where id = ${meetingId}`.execute(
-    db,
-  );
+      wanted_at = case when wanted_version > done_version then wanted_at else now() end
+    where id = any(${ids}::bigint[])`.execute(db);
 }

@@ -6,6 +6,13 @@ export interface TargetCalendarState {
   readonly name: string;
   readonly color: string | null;
   readonly href: string | null;
+  /** Where the last look at what changed there ended. */
+  readonly syncToken: string | null;
+  /** The server said that it is not there; nothing is written to it until it is back. */
+  readonly isGone: boolean;
+  /** How long ago it was last asked what changed, and all of it compared; null: never. */
+  readonly checkedMsAgo: number | null;
+  readonly listedMsAgo: number | null;
 }
 
 export interface TargetState {
@@ -14,6 +21,8 @@ export interface TargetState {
   readonly username: string;
   readonly passwordSealed: string;
   readonly strategy: 'last-write-wins' | 'priority';
+  /** What is done about a client's edit of what we wrote. */
+  readonly drift: 'repair' | 'keep';
   readonly failures: number;
   readonly pausedCode: string | null;
   readonly calendars: readonly TargetCalendarState[];
@@ -21,25 +30,65 @@ export interface TargetState {
 
 export async function loadTarget(db: Db, id: string): Promise<TargetState | null> {
   const found = await sql<TargetState>`
-    select t.id, t.url, t.username, t.password_sealed as "passwordSealed", t.strategy, t.failures,
+    select t.id, t.url, t.username, t.password_sealed as "passwordSealed", t.strategy, t.drift, t.failures,
       t.paused_code as "pausedCode",
-      coalesce((select json_agg(json_build_object('id', c.id, 'name', c.name, 'color', c.color, 'href', c.href)
+      coalesce((select json_agg(json_build_object('id', c.id, 'name', c.name, 'color', c.color, 'href', c.href,
+          'syncToken', c.sync_token, 'isGone', c.gone_at is not null,
+          'checkedMsAgo', extract(epoch from clock_timestamp() - c.checked_at) * 1000,
+          'listedMsAgo', extract(epoch from clock_timestamp() - c.listed_at) * 1000)
         order by c.position) from target_calendar c where c.target_id = t.id), '[]') as calendars
     from target t where t.id = ${id}`.execute(db);
   return found.rows[0] ?? null;
 }
 
-/** Targets with something to deliver, to settle or to probe now. */
-export async function dueTargets(db: Db, quietMs: number): Promise<string[]> {
+/** A calendar is asked at least that often whether something changed there: one small request. */
+const checkEveryMs = 5 * 60_000;
+/** A calendar that is gone is looked for that often. */
+export const goneCheckEveryMs = 60 * 60_000;
+
+/** Targets with something to deliver, to settle, to compare or to probe now. */
+export async function dueTargets(db: Db): Promise<string[]> {
   const found = await sql<{ id: string }>`
     select t.id from target t
     where (t.not_before is null or t.not_before <= now())
       and (exists (select from meeting m where m.target_id = t.id and m.wanted_version > m.done_version
           and (m.not_before is null or m.not_before <= now()) and not exists (select from intent i where i.meeting_id = m.id))
-        or exists (select from intent i where i.target_id = t.id
-          and i.at < clock_timestamp() - ${quietMs} * interval '1 millisecond')
-        or exists (select from target_calendar c where c.target_id = t.id and c.href is null))`.execute(db);
+        or exists (select from intent i where i.target_id = t.id and i.settle_at <= clock_timestamp())
+        or exists (select from target_calendar c where c.target_id = t.id and (c.href is null or c.checked_at is null
+          or c.checked_at < now() - case when c.gone_at is null then ${checkEveryMs}::int else ${goneCheckEveryMs}::int end
+            * interval '1 millisecond')))`.execute(db);
   return found.rows.map((row) => row.id);
+}
+
+/** The calendar was compared up to this token; `isFull`: all of it. It is there. */
+export async function recordChecked(
+  db: Db,
+  targetId: string,
+  calendarId: string,
+  checked: { readonly syncToken: string | null; readonly isFull: boolean },
+): Promise<void> {
+  await sql`
+    update target_calendar set sync_token = ${checked.syncToken}, checked_at = clock_timestamp(), gone_at = null,
+      listed_at = case when ${checked.isFull} then clock_timestamp() else listed_at end
+    where target_id = ${targetId} and id = ${calendarId}`.execute(db);
+}
+
+/** The next look at what changed there is due `inMs` from now at the latest. */
+export async function checkSoon(db: Db, targetId: string, calendarId: string, inMs: number): Promise<void> {
+  await sql`
+    update target_calendar
+    set checked_at = least(checked_at, clock_timestamp() - ${checkEveryMs - inMs} * interval '1 millisecond')
+    where target_id = ${targetId} and id = ${calendarId}`.execute(db);
+}
+
+/** The server says that the calendar is not there. True when it was there before. */
+export async function recordGone(db: Db, targetId: string, calendarId: string): Promise<boolean> {
+  const found = await sql<{ wasThere: boolean }>`
+    with before as (select gone_at is null as "wasThere" from target_calendar
+      where target_id = ${targetId} and id = ${calendarId} for update)
+    update target_calendar set gone_at = coalesce(gone_at, now()), checked_at = clock_timestamp()
+    from before where target_id = ${targetId} and id = ${calendarId} returning before."wasThere"`.execute(db);
+  return found.rows[0]?.wasThere ?? false;
 }
 
 export async function recordCalendarHref(db: Db, targetId: string, calendarId: string, href: string): Promise<void> {

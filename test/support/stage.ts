@@ -152,7 +152,7 @@ export async function aStage(options: StageOptions = {}): Promise<Stage> {
       for (let round = 0; round < 20; round += 1) {
         const sources = await dueSources(store.db);
         for (const id of sources) await worker.run('ingest', id);
-        const targets = await dueTargets(store.db, 0);
+        const targets = await dueTargets(store.db);
         for (const id of targets) await worker.run('deliver', id);
         if (sources.length + targets.length === 0) return;
       }

@@ -1,0 +1,73 @@
+import { SyncError, toSyncError } from '../shared/errors.ts';
+import type { Db } from '../store/database.ts';
+import { recordWork, type DeliveredRecord, type WriteRecord } from '../store/objects.ts';
+
+export interface Unit {
+  readonly writes: readonly WriteRecord[];
+  readonly delivered: DeliveredRecord | null;
+}
+
+const mostUnrecorded = 100;
+
+/**
+ * Records what was written as soon as the database is free: what gathers while one statement runs goes into the next,
+ * so that the database keeps up with the server without holding it up. What is not recorded when the process dies is
+ * found by its intent.
+ */
+export class WriteRecorder {
+  private readonly db: Db;
+  private readonly targetId: string;
+  private queue: Unit[] = [];
+  private running: Promise<void> | null = null;
+  private failure: SyncError | null = null;
+
+  constructor(db: Db, targetId: string) {
+    this.db = db;
+    this.targetId = targetId;
+  }
+
+  /** Takes a unit; waits when too much is not recorded yet. Throws what recording threw. */
+  async add(unit: Unit): Promise<void> {
+    this.queue.push(unit);
+    this.running ??= this.run();
+    if (this.queue.length > mostUnrecorded) await this.running;
+    this.throwFailure();
+  }
+
+  /** Waits until all is recorded. Throws what recording threw. */
+  async drain(): Promise<void> {
+    while (this.running !== null) await this.running;
+    this.throwFailure();
+  }
+
+  private throwFailure(): void {
+    if (this.failure !== null) throw this.failure;
+  }
+
+  private async run(): Promise<void> {
+    try {
+      while (this.queue.length > 0 && this.failure === null) {
+        const units = this.queue;
+        this.queue = [];
+        const isOurs = await recordWork(
+          this.db,
+          this.targetId,
+          units.flatMap((unit) => unit.writes),
+          units.flatMap((unit) => unit.delivered ?? []),
+        );
+        if (!isOurs) this.failure = leaseLost(this.targetId);
+      }
+    } catch (thrown) {
+      this.failure = toSyncError(thrown);
+    } finally {
+      this.running = null;
+    }
+  }
+}
+
+export function leaseLost(targetId: string): SyncError {
+  return new SyncError(`Another worker writes to ${targetId} by now`, {
+    code: 'deliver.lease_lost',
+    recovery: { kind: 'retry' },
+  });
+}
