@@ -134,7 +134,7 @@ async function shownInTarget(
 }
 
 function startingIn(instances: readonly Instance[], { from, to }: Window): Instance[] {
-  return instances.filter(({ start }) => start >= from.slice(0, start.length) && start < to);
+  return instances.filter(({ start }) => start >= from.slice(0, start.length) && start < to.slice(0, start.length));
 }
 
 function lineOf({ start, end, entry }: Instance, titleTag: string): string {

@@ -32,7 +32,8 @@ export function compareWithTruth(
   bodies: readonly string[],
   window: { readonly from: string; readonly to: string },
 ): Comparison {
-  const isInside = (start: string): boolean => start >= window.from.slice(0, start.length) && start < window.to;
+  const isInside = (start: string): boolean =>
+    start >= window.from.slice(0, start.length) && start < window.to.slice(0, start.length);
   const left = new Map<Line, number>();
   let shown = 0;
   for (const body of bodies)

@@ -94,7 +94,11 @@ export class OutlookCalendar {
     const { range, ...fields } = changes;
     const item = this.item(ref);
     for (const series of [item, ...copiesOf(this.world, item)]) {
-      if (range && series.recurrence) series.recurrence = { ...series.recurrence, range };
+      if (!range || !series.recurrence) continue;
+      series.recurrence = { ...series.recurrence, range };
+      // What lies outside the new range is no occurrence any more, changed or not.
+      const kept = Object.entries(series.exceptions).filter(([date]) => occurrenceOn(series, date) !== null);
+      series.exceptions = Object.fromEntries(kept);
     }
     this.updateEvent(ref, fields);
   }
