@@ -47,7 +47,14 @@ export function peopleOf(event: WireEvent, owner: Owner): People {
   }
   if (isAddress(chair) && !chair.endsWith('.invalid')) {
     const known = attendees.get(chair) ?? person(chair, organizer.name);
-    attendees.set(chair, { ...known, role: 'chair', kind: 'individual', participation: 'accepted', rsvp: false });
+    attendees.set(chair, {
+      ...known,
+      name: known.name ?? organizer.name,
+      role: 'chair',
+      kind: 'individual',
+      participation: 'accepted',
+      rsvp: false,
+    });
   }
   const all = [...attendees.values()].sort(
     (a, b) => Number(b.role === 'chair') - Number(a.role === 'chair') || (a.address < b.address ? -1 : 1),
