@@ -109,6 +109,8 @@ export const SourceRow = defineEntity({
     pausedCode: p.text().nullable(),
     pausedReason: p.text().nullable(),
     remedy: p.text().nullable(),
+    /** Of two ways to one mailbox, the source that speaks instead of this one. */
+    yieldsTo: p.text().nullable(),
     /** When a reading last proved that we show what the source shows. */
     freshAt: at().nullable(),
     updatedAt: at(),
@@ -177,6 +179,17 @@ export const ClaimRow = defineEntity({
     members: p.array().columnType('bigint[]').default([]),
     changedAt: at(),
     readAt: at(),
+  },
+});
+
+/** What a flow told to be deleted: it beats whatever was modified before it and comes later. */
+export const TombstoneRow = defineEntity({
+  name: 'TombstoneRow',
+  tableName: 'tombstone',
+  properties: {
+    sourceId: p.text().primary(),
+    key: p.text().primary(),
+    at: at(),
   },
 });
 
@@ -370,6 +383,7 @@ export const entities = [
   StreamRow,
   StaleRow,
   ClaimRow,
+  TombstoneRow,
   RemovalRow,
   MeetingRow,
   ObjectRow,

@@ -154,6 +154,7 @@ const statements = [
     paused_code text null,
     paused_reason text null,
     remedy text null,
+    yields_to text null,
     fresh_at timestamptz(3) null,
     updated_at timestamptz(3) not null, primary key (id))`,
   `create table stale_series (source_id text not null,
@@ -219,6 +220,10 @@ const statements = [
     private_key_sealed text null,
     managed_by text not null default 'file',
     updated_at timestamptz(3) not null, primary key (id))`,
+  `create table tombstone (source_id text not null,
+    key text not null,
+    at timestamptz(3) not null, primary key (source_id,
+    key))`,
   `create table trash (
     id bigserial primary key,
     target_id text not null,
