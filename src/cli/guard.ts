@@ -1,7 +1,9 @@
 import { SyncError } from '../shared/errors.ts';
 import { discardHeld, heldRemovals, removeClaims } from '../store/claims.ts';
+import { approveDeletions, discardDeletions } from '../store/deletions.ts';
 import { recordAudit } from '../store/history.ts';
 import { loadSource } from '../store/sources.ts';
+import type { Product } from '../compose.ts';
 import { exitCodes, table, tell, withProduct, type Overrides } from './context.ts';
 
 /** Lists removals that wait for a decision. */
@@ -33,6 +35,7 @@ export function decideHeld(
 ): Promise<number> {
   return withProduct(overrides, async ({ product }) => {
     const { store, hints } = product;
+    if (id.startsWith('target:')) return await decideDeletions(product, decision, id.slice('target:'.length), json);
     const source = await loadSource(store.db, id);
     if (source === null)
       throw new SyncError(`There is no source ${id}`, {
@@ -54,4 +57,30 @@ export function decideHeld(
     ]);
     return exitCodes.ok;
   });
+}
+
+/** Carries out, or forgets, deletions that were above the ceiling of a target. */
+async function decideDeletions(
+  { store, hints }: Pick<Product, 'store' | 'hints'>,
+  decision: 'approve' | 'discard',
+  targetId: string,
+  json: boolean,
+): Promise<number> {
+  const count = await store.transaction(async (db) => {
+    const done = await (decision === 'approve' ? approveDeletions : discardDeletions)(db, targetId);
+    await recordAudit(db, {
+      actor: 'cli',
+      action: `guard.${decision}`,
+      subject: `target:${targetId}`,
+      detail: { count: done },
+    });
+    return done;
+  });
+  hints.send('deliver', targetId);
+  tell(json, { target: targetId, decision, count }, [
+    decision === 'approve'
+      ? `${count} meetings are deleted from ${targetId}; they are kept in the trash for 30 days.`
+      : `${count} meetings stay in ${targetId} while all its sources are read anew.`,
+  ]);
+  return exitCodes.ok;
 }

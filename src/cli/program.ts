@@ -7,6 +7,7 @@ import { decideHeld, listHeld } from './guard.ts';
 import { showHistory } from './history.ts';
 import { serve } from './serve.ts';
 import { syncNow } from './sync.ts';
+import { restoreOne, showTrash } from './trash.ts';
 import { verify } from './verify.ts';
 
 const help = {
@@ -147,6 +148,21 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
       .action(async (source: string, options: Json) => {
         code = await decideHeld(decision, source, options.json ?? false, overrides);
       });
+
+  const trash = program.command('trash').description('What was deleted from targets in the last 30 days.');
+  command('list', 'List what was deleted, newest first.', ['trash list', 'trash list --target me'], trash)
+    .option('--target <id>', 'only of this target')
+    .option('--limit <n>', 'how many', parseCount, 30)
+    .addOption(json)
+    .action(async (options: Json & { target?: string; limit: number }) => {
+      code = await showTrash(options, options.json ?? false, overrides);
+    });
+  command('restore <id>', 'Put a deleted meeting back.', ['trash restore 17'], trash)
+    .addOption(json)
+    .action(async (id: string, options: Json) => {
+      if (!/^[1-9][0-9]{0,17}$/.test(id)) throw new InvalidArgumentError('Give an id of "trash list".');
+      code = await restoreOne(id, options.json ?? false, overrides);
+    });
 
   try {
     await program.parseAsync(['node', 'calendar-sync', ...args]);

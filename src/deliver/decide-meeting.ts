@@ -36,13 +36,13 @@ export function decideMeeting(meeting: DueMeeting, context: DecisionContext): De
     sequence: meeting.sequence,
     anchor: meeting.anchor,
   });
-  const cover = meeting.covers.find(({ series }) => coversSlot(series, meeting.slot));
-  if (cover !== undefined) return nothing('covered', `covered by the series of ${cover.sourceId}`);
-  const choice = chooseClaim(meeting.claims.map(toCandidate), {
-    strategy: context.strategy,
-    pinnedSourceId: meeting.pinnedSourceId,
-    now: context.now,
-  });
+  const choose = (claims: readonly MeetingClaim[], pinnedSourceId: string | null): Choice<ClaimCandidate> | null =>
+    chooseClaim(claims.map(toCandidate), { strategy: context.strategy, pinnedSourceId, now: context.now });
+  const series = choose(meeting.covers, meeting.coverPinnedSourceId)?.shown.claim;
+  if (series !== undefined && coversSlot(series.series, meeting.slot))
+    return nothing('covered', `covered by the series of ${series.sourceId}`);
+  if (meeting.isMerged && meeting.claims.length === 0) return nothing('covered', 'merged into another meeting');
+  const choice = choose(meeting.claims, meeting.pinnedSourceId);
   if (choice === null) return nothing('gone', 'no source shows it any more');
 
   const claim = choice.shown.claim;

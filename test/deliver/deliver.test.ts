@@ -1,21 +1,354 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { sql } from 'kysely';
+import { restoreFromTrash } from '../../src/deliver/restore-trash.ts';
+import { acquireLease } from '../../src/store/leases.ts';
+import { anEntry, aSeries, recurring, zoned } from '../calendar/builders.ts';
 import { aDeliveryWorld, aMeeting, titles, type DeliveryWorld } from './world.ts';
 
 let world: DeliveryWorld;
 afterEach(() => world.close());
 
-describe('delivering to an empty calendar', () => {
-  it('writes each meeting once, and nothing when nothing changed', async () => {
+const writes = (): string[] =>
+  world.server.requests.filter(({ method }) => method === 'PUT' || method === 'DELETE').map(({ method }) => method);
+
+/** Somebody's hand in the calendar. */
+async function edit(change: (body: string) => string, index = 0): Promise<string> {
+  const [href, body] = [...(await world.standing())][index] ?? ['', ''];
+  const { etag } = (await world.dav.get(href)) ?? { etag: null };
+  const result = await world.dav.put(href, change(body), etag === null ? null : { ifMatch: etag });
+  expect(result.kind).toBe('stored');
+  return href;
+}
+
+const retitle = (title: string) => (body: string) => body.replace(/SUMMARY:.*/, `SUMMARY:${title}`);
+
+describe('a calendar that is delivered to', () => {
+  it('gets each meeting once, and no request when nothing changed', async () => {
     world = await aDeliveryWorld();
     await world.source('a');
-    await world.says('a', { one: aMeeting('uid-1', 'One'), two: aMeeting('uid-2', 'Two') });
-
+    const both = { one: aMeeting('uid-1', 'One'), two: aMeeting('uid-2', 'Two') };
+    await world.says('a', both);
     await world.settle();
-
     expect(titles(await world.standing())).toEqual(['One', 'Two']);
+
     world.server.forget();
-    await world.says('a', { one: aMeeting('uid-1', 'One'), two: aMeeting('uid-2', 'Two') });
+    await world.says('a', both);
     await world.settle();
     expect(world.server.requests).toEqual([]);
+  });
+
+  it('keeps UID and href through winners, titles and a source that leaves, and never lets SEQUENCE fall', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a', { titleTag: '[A] ' });
+    await world.source('b', { titleTag: '[B] ' });
+    await world.source('c', { titleTag: '[C] ' });
+    const seen: { href: string; uid: string; sequence: number; titles: string[] }[] = [];
+    const look = async (): Promise<void> => {
+      await world.settle();
+      const standing = await world.standing();
+      const [[href, body] = ['', '']] = [...standing];
+      const field = (name: string): string => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(body)?.[1] ?? '';
+      seen.push({ href, uid: field('UID'), sequence: Number(field('SEQUENCE')), titles: titles(standing) });
+    };
+    await world.says('a', { x: { series: aMeeting('uid', 'Plan'), lastModifiedAt: '2026-01-01T00:00:00Z' } });
+    await look();
+    await world.says('b', {
+      y: { series: aMeeting('uid', 'Plan', '2027-07-02'), lastModifiedAt: '2026-02-01T00:00:00Z' },
+    });
+    await look();
+    await world.says('c', {
+      z: { series: aMeeting('uid', 'Plan', '2027-07-03'), lastModifiedAt: '2026-03-01T00:00:00Z' },
+    });
+    await look();
+    await world.loses('c', 'z');
+    await look();
+    await world.loses('a', 'x');
+    await look();
+
+    expect(seen.map((one) => one.titles)).toEqual([
+      ['[A] Plan'],
+      ['[B] Plan'],
+      ['[C] Plan'],
+      ['[B] Plan'],
+      ['[B] Plan'],
+    ]);
+    expect(new Set(seen.map((one) => `${one.href} ${one.uid}`)).size).toBe(1);
+    expect(seen.map((one) => one.sequence)).toEqual([0, 1, 2, 3, 3]);
+    expect((await world.history('delete')).length).toBe(0);
+  });
+
+  it('writes a meeting that moves to another calendar there before it deletes it here', async () => {
+    world = await aDeliveryWorld({
+      target: { calendars: ['work', 'home'].map((id) => ({ id, name: id, color: null })) },
+    });
+    await world.source('a', { calendar: 'work' });
+    await world.source('b', { calendar: 'home' });
+    await world.says('a', { x: { series: aMeeting('uid', 'Plan'), lastModifiedAt: '2026-01-01T00:00:00Z' } });
+    await world.settle();
+    await edit((body) => body.replace('SUMMARY', 'X-MOZ-SNOOZE-TIME:20270101T000000Z\r\nSUMMARY'));
+    world.server.forget();
+
+    await world.says('b', {
+      y: { series: aMeeting('uid', 'Plan B'), lastModifiedAt: '2026-02-01T00:00:00Z' },
+    });
+    await world.settle();
+
+    expect(await world.standing('work')).toEqual(new Map());
+    const moved = [...(await world.standing('home')).values()];
+    expect(moved).toHaveLength(1);
+    expect(moved[0]).toContain('X-MOZ-SNOOZE-TIME');
+    if (!world.isReal) expect(writes()).toEqual(['PUT', 'DELETE']);
+  });
+
+  it('writes, changes and deletes all objects of a series on day 30 and of one in list mode', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    const clamped = recurring(
+      'FREQ=MONTHLY;BYMONTHDAY=30',
+      zoned('2027-01-30T09:00:00'),
+      zoned('2027-01-30T10:00:00'),
+      {
+        uid: 'clamped',
+        recurrence: { rule: 'FREQ=MONTHLY;BYMONTHDAY=30', clampedDay: 30, extra: [] },
+      },
+    );
+    const listed = aSeries({
+      uid: 'listed',
+      list: ['2027-05-03', '2027-05-11', '2027-05-14'].map((day) => ({
+        slot: zoned(`${day}T09:00:00`),
+        entry: anEntry({ start: zoned(`${day}T09:00:00`), end: zoned(`${day}T10:00:00`), summary: 'Listed' }),
+      })),
+    });
+    await world.says('a', { c: clamped, l: listed });
+    await world.settle();
+    expect(titles(await world.standing())).toEqual(['Listed', 'Listed', 'Listed', 'Stand-up', 'Stand-up']);
+
+    await world.says('a', {
+      c: { ...clamped, main: { ...clamped.main, summary: 'Renamed' } },
+      l: { ...listed, list: (listed.list ?? []).slice(1) },
+    });
+    await world.settle();
+    expect(titles(await world.standing())).toEqual(['Listed', 'Listed', 'Renamed', 'Renamed']);
+
+    await world.loses('a', 'c', 'l');
+    await world.settle();
+    expect(titles(await world.standing())).toEqual([]);
+    expect(await world.count('object')).toBe(0);
+  });
+});
+
+describe('a client that touches what we wrote', () => {
+  const withAlarm = aSeries({
+    uid: 'uid',
+    main: anEntry({
+      summary: 'Plan',
+      reminder: 15,
+      start: zoned('2027-07-01T09:00:00'),
+      end: zoned('2027-07-01T10:00:00'),
+    }),
+  });
+
+  it('keeps its state, without a repair, through our next change', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    await world.says('a', { x: withAlarm });
+    await world.settle();
+    await edit((body) => body.replace('END:VALARM', 'ACKNOWLEDGED:20270101T000000Z\r\nEND:VALARM'));
+    world.server.forget();
+    await world.settle({ look: true });
+    if (!world.isReal) expect(writes()).toEqual([]);
+
+    for (const summary of ['Plan 2', 'Plan 3']) {
+      await world.says('a', { x: { ...withAlarm, main: { ...withAlarm.main, summary } } });
+      await world.settle();
+      const [body] = [...(await world.standing()).values()];
+      expect(body).toContain(`SUMMARY:${summary}`);
+      expect(body).toContain('ACKNOWLEDGED:20270101T000000Z');
+    }
+    expect((await world.history('drift')).length).toBe(0);
+  });
+
+  it('has its edit repaired three times in a day, and the fourth kept and reported', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    await world.says('a', { x: withAlarm });
+    await world.settle();
+    for (const title of ['1', '2', '3']) {
+      await edit(retitle(title));
+      await world.settle({ look: true });
+      expect(titles(await world.standing())).toEqual(['Plan']);
+    }
+    await edit(retitle('4'));
+    await world.settle({ look: true });
+    await world.settle({ look: true });
+    expect(titles(await world.standing())).toEqual(['4']);
+    expect((await world.history('drift')).map(({ status, code }) => `${status} ${code ?? ''}`)).toEqual([
+      'ok drift.edited',
+      'ok drift.edited',
+      'ok drift.edited',
+      'error drift.kept_after_repairs',
+    ]);
+
+    await world.says('a', { x: { ...withAlarm, main: { ...withAlarm.main, summary: 'New' } } });
+    await world.settle();
+    expect(titles(await world.standing())).toEqual(['New']);
+  });
+
+  it('finds its deletion undone, or kept where the target keeps drift', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    await world.says('a', { x: withAlarm });
+    await world.settle();
+    const [href = ''] = (await world.standing()).keys();
+    await world.dav.remove(href, null);
+    await world.settle({ look: true });
+    expect(titles(await world.standing())).toEqual(['Plan']);
+
+    await sql`update target set drift = 'keep'`.execute(world.store.db);
+    await world.dav.remove(href, null);
+    await world.settle({ look: true });
+    await world.lookNow(true);
+    await world.settle();
+    expect(titles(await world.standing())).toEqual([]);
+
+    await world.says('a', { x: { ...withAlarm, main: { ...withAlarm.main, summary: 'New' } } });
+    await world.settle();
+    expect(titles(await world.standing())).toEqual(['New']);
+  });
+
+  it('may have events of its own, with our UID too: they are left alone and told', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    await world.says('a', { x: withAlarm });
+    await world.settle();
+    const [[href = '', body = ''] = []] = [...(await world.standing())];
+    const beside = `${href.slice(0, href.lastIndexOf('/'))}/copy-by-phone.ics`;
+    const foreign = `${href.slice(0, href.lastIndexOf('/'))}/dentist.ics`;
+    await world.dav.put(beside, retitle('Copy')(body), { ifNoneMatch: '*' });
+    await world.dav.put(foreign, retitle('Dentist')(body).replace(/UID:.*/, 'UID:dentist'), { ifNoneMatch: '*' });
+    await world.settle({ look: true });
+    await world.loses('a', 'x');
+    await world.settle();
+    expect(titles(await world.standing())).toEqual(['Copy', 'Dentist']);
+    expect((await world.history('drift')).map((one) => one.code)).toEqual(['drift.duplicate']);
+  });
+
+  it('has a byte-equal copy of what we wrote removed', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    await world.says('a', { x: withAlarm });
+    await world.settle();
+    const [[href = ''] = []] = [...(await world.standing())];
+    const body = (await world.dav.get(href))?.body ?? '';
+    await world.dav.put(`${href.slice(0, href.lastIndexOf('/'))}/again.ics`, body, { ifNoneMatch: '*' });
+    await world.settle({ look: true });
+    expect([...(await world.standing()).keys()]).toEqual([href]);
+  });
+});
+
+describe('the trash', () => {
+  const trashIds = async (): Promise<string[]> =>
+    (await sql<{ id: string }>`select id::text from trash order by id`.execute(world.store.db)).rows.map(
+      ({ id }) => id,
+    );
+
+  it('restores a meeting that no source has, until a source has it again', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a', { titleTag: '[A] ' });
+    await world.says('a', { x: aMeeting('uid', 'Plan') });
+    await world.settle();
+    const before = [...(await world.standing()).keys()];
+    await world.loses('a', 'x');
+    await world.settle();
+    expect(titles(await world.standing())).toEqual([]);
+
+    await restoreFromTrash(world.store, (await trashIds())[0] ?? '', 'test');
+    await world.settle();
+    expect(titles(await world.standing())).toEqual(['[A] Plan']);
+    expect([...(await world.standing()).keys()]).toEqual(before);
+
+    await world.says('a', { x: aMeeting('uid', 'Plan again') });
+    await world.settle();
+    expect(titles(await world.standing())).toEqual(['[A] Plan again']);
+    await world.loses('a', 'x');
+    await world.settle();
+    expect(titles(await world.standing())).toEqual([]);
+  });
+
+  it('brings back every object of a meeting that had several', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    const series = recurring('FREQ=MONTHLY;BYMONTHDAY=30', zoned('2027-01-30T09:00:00'), zoned('2027-01-30T10:00:00'), {
+      recurrence: { rule: 'FREQ=MONTHLY;BYMONTHDAY=30', clampedDay: 30, extra: [] },
+    });
+    await world.says('a', { x: series });
+    await world.settle();
+    const before = [...(await world.standing()).keys()];
+    expect(before).toHaveLength(2);
+    await world.loses('a', 'x');
+    await world.settle();
+    await restoreFromTrash(world.store, (await trashIds())[1] ?? '', 'test');
+    await world.settle();
+    expect([...(await world.standing()).keys()].toSorted()).toEqual(before.toSorted());
+    await world.says('a', { x: series });
+    await world.settle();
+    expect([...(await world.standing()).keys()].toSorted()).toEqual(before.toSorted());
+  });
+});
+
+describe('the ceiling of deletions', () => {
+  const many = Object.fromEntries(
+    Array.from({ length: 30 }, (_, index) => [`k${index}`, aMeeting(`uid-${index}`)] as const),
+  );
+
+  it('holds more than ten of thirty upcoming meetings, and lets them go when approved', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    await world.says('a', {
+      ...many,
+      late: { series: aMeeting('old', 'old', '2020-01-01'), lastEnd: '2020-01-02T00:00:00Z' },
+    });
+    await world.settle();
+    await world.loses('a', 'late', ...Object.keys(many).slice(0, 12));
+    await world.settle();
+    expect((await world.standing()).size).toBe(30);
+    expect((await world.history('hold')).map((one) => one.code)).toEqual(['deliver.deletion_held']);
+
+    // A source that has one of them again takes it out of the question.
+    await world.says('a', { k0: aMeeting('uid-0') });
+    await world.settle();
+    const { approveDeletions } = await import('../../src/store/deletions.ts');
+    expect(await approveDeletions(world.store.db, world.target.id)).toBe(11);
+    await world.settle();
+    expect((await world.standing()).size).toBe(19);
+  });
+});
+
+describe('a worker that stalls', () => {
+  it('records nothing once another has settled its request', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    await world.says('a', { x: aMeeting('uid', 'Old') });
+    await world.settle();
+    if (world.isReal) return;
+
+    // It hangs inside its PUT; the lease goes to another worker, which finds and settles the intent.
+    const fault = world.server.fail({ on: 'PUT', how: 'late-store' });
+    await world.says('a', { x: aMeeting('uid', 'Middle') });
+    const arrived = world.server.waitForRequest(({ method }) => method === 'PUT', 'arrived');
+    const stalled = world.run({ holder: 'first' });
+    await arrived;
+    await sql`update lease set expires_at = now() - interval '1 second'`.execute(world.store.db);
+    await world.says('a', { x: aMeeting('uid', 'New') });
+    await world.pass();
+    expect((await world.run({ holder: 'second' })).kind).toBe('done');
+    fault.release();
+    await stalled;
+
+    await world.settle({ look: true });
+    expect(titles(await world.standing())).toEqual(['New']);
+    expect(await world.count('object')).toBe(1);
+    const lease = await acquireLease(world.store.db, 'target:me', 'third', 1_000, () => false);
+    expect(lease).not.toBeNull();
   });
 });

@@ -1,0 +1,58 @@
+import { parseCalendar } from '../calendar/parse.ts';
+import type { Series } from '../calendar/series.ts';
+import { toInstant } from '../calendar/zones.ts';
+import { SyncError } from '../shared/errors.ts';
+import type { Store } from '../store/database.ts';
+import { recordAudit, recordHistory } from '../store/history.ts';
+import { claimRestored, restorable } from '../store/trash.ts';
+
+/**
+ * Takes a deleted meeting, with all objects that it had, out of the trash: it becomes the operator's claim, so that it
+ * stays although no source has it; once a source has it again, the source's copy shows and the operator's claim ends.
+ * Gives the target and how many objects come back. Throws `trash.not_restorable`.
+ */
+export async function restoreFromTrash(
+  store: Store,
+  id: string,
+  actor: string,
+): Promise<{ readonly targetId: string; readonly objects: number }> {
+  return await store.transaction(async (db) => {
+    const entries = await restorable(db, id);
+    const [first] = entries;
+    if (first === undefined) throw notRestorable(id);
+    for (const entry of entries) {
+      const series = readBack(entry.body);
+      if (series === null) throw notRestorable(id);
+      await claimRestored(db, entry, series, spanOfRestored(series));
+    }
+    const { targetId, meetingId } = first;
+    await recordAudit(db, { actor, action: 'trash.restore', subject: id, detail: { objects: entries.length } });
+    await recordHistory(db, {
+      status: 'ok',
+      action: 'restore',
+      targetId,
+      meetingId,
+      message: 'taken out of the trash',
+    });
+    return { targetId, objects: entries.length };
+  });
+}
+
+function readBack(body: string): Series | null {
+  const series = parseCalendar(body).resources[0]?.series[0];
+  // The UID is our own, by which no source's copy is recognised: the claim belongs to the meeting itself.
+  return series === undefined ? null : { ...series, uid: null, slot: '*' };
+}
+
+/** A series that repeats counts as endless here: it is only asked whether it may still happen. */
+function spanOfRestored({ main, recurrence }: Series): { first: string; last: string | null } {
+  const first = toInstant(main.start).toISOString();
+  return { first, last: recurrence === null ? toInstant(main.end ?? main.start).toISOString() : null };
+}
+
+function notRestorable(id: string): SyncError {
+  return new SyncError(`The trash has no entry ${id} that can be restored`, {
+    code: 'trash.not_restorable',
+    recovery: { kind: 'operator', remedy: 'See "calendar-sync trash list"; its calendar must still be configured.' },
+  });
+}
