@@ -1,13 +1,17 @@
 import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { Product } from '../compose.ts';
+import { crossCheck } from '../config/cross-check.ts';
 import { affectedSources, consequencesOf, diffModels, type ConfigChange } from '../config/diff.ts';
 import type { Env } from '../config/env.ts';
+import { ConfigError } from '../config/faults.ts';
 import type { Model, SourceConfig, Target } from '../config/model.ts';
 import { renderYaml } from '../config/render-yaml.ts';
 import { loadModelFile } from '../config/yaml.ts';
 import { SyncError } from '../shared/errors.ts';
 import {
   loadModel,
+  lockConfiguration,
   readAnew,
   removeCalendar,
   removeEntry,
@@ -35,6 +39,7 @@ export async function applyFile(
 ): Promise<ConfigChange[]> {
   const { store, box } = product;
   const changes = await store.transaction(async (db) => {
+    await lockConfiguration(db);
     const { current, wanted } = await modelsOf(db, product, env, file, options.prune);
     const planned = diffModels(current, wanted, { prune: options.prune });
     for (const change of planned) {
@@ -53,6 +58,7 @@ export async function applyFile(
   return changes;
 }
 
+/** What is stored, and what is wanted: the file, and without `prune` what it does not have as well. Throws ConfigError. */
 async function modelsOf(
   db: Db,
   product: Pick<Product, 'box'>,
@@ -62,17 +68,40 @@ async function modelsOf(
 ): Promise<{ current: Model; wanted: Model }> {
   const current = await loadModel(db, product.box);
   const read = loadModelFile(file, env.lookUp);
-  return {
-    current,
-    wanted: prune ? read : { ...read, targets: read.targets.map((target) => withKept(target, current)) },
-  };
+  if (prune) return { current, wanted: read };
+  const wanted = { ...read, targets: read.targets.map((target) => withKeptCalendars(target, current)) };
+  checkWithKept(file, wanted, current);
+  return { current, wanted };
 }
 
 /** Without `--prune` a calendar that the file does not have stays, like everything else. */
-function withKept(target: Target, current: Model): Target {
+function withKeptCalendars(target: Target, current: Model): Target {
   const before = current.targets.find((one) => one.id === target.id)?.calendars ?? [];
-  const kept = before.filter((calendar) => !target.calendars.some((one) => one.id === calendar.id));
-  return { ...target, calendars: [...target.calendars, ...kept] };
+  return { ...target, calendars: withKept(target.calendars, before) };
+}
+
+function withKept<T extends { readonly id: string }>(wanted: readonly T[], current: readonly T[]): T[] {
+  return [...wanted, ...current.filter(({ id }) => !wanted.some((one) => one.id === id))];
+}
+
+/** The file is right in itself by now; what stays beside it must fit it too, a lowered ceiling above all. */
+function checkWithKept(file: string, wanted: Model, current: Model): void {
+  const conflicts = crossCheck({
+    clouds: withKept(wanted.clouds, current.clouds),
+    tenants: withKept(wanted.tenants, current.tenants),
+    targets: withKept(wanted.targets, current.targets),
+    sources: withKept(wanted.sources, current.sources),
+  });
+  if (conflicts.length === 0) return;
+  throw new ConfigError(
+    conflicts.map(({ list, id, field, code, message, remedy }) => ({
+      code,
+      field: [list, id, ...(field === '' ? [] : [field])].join('.'),
+      message: `${message} (${wanted[list].some((one) => one.id === id) ? 'in' : 'not in'} ${basename(file)}; what it does not have stays without --prune)`,
+      remedy,
+      place: null,
+    })),
+  );
 }
 
 /** Fields by which a source is another calendar: nothing that was read of the old one holds. */
@@ -104,9 +133,6 @@ async function carryOut(
       const before = current.targets.find((one) => one.id === target.id)?.calendars ?? [];
       for (const calendar of before)
         if (!target.calendars.some((one) => one.id === calendar.id)) await removeCalendar(db, target.id, calendar.id);
-      // Identities are another matter then: each claim must be put to its meeting anew.
-      if (change.fields.some(({ field }) => field === 'dedupe'))
-        for (const id of affectedSources(change, current)) await readAnew(db, id, { dropCursor: false });
       break;
     }
     case 'sources': {
@@ -122,7 +148,7 @@ async function carryOut(
     }
   }
   if (consequences.fullReading && (change.list === 'tenants' || change.list === 'clouds'))
-    for (const id of affectedSources(change, current)) await readAnew(db, id, { dropCursor: true });
+    for (const id of affectedSources(change, current)) await readAnew(db, id);
 }
 
 const singular: Readonly<Record<ConfigChange['list'], EntryKind>> = {

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Series } from '../calendar/series.ts';
-import { identityOf, mintUid } from '../consolidate/identity.ts';
+import { identityOf } from '../consolidate/identity.ts';
 import type { RemovalCount } from '../consolidate/judge-removals.ts';
 import type { Db } from './database.ts';
+import { createMeetings, moveClaims, settleIdentities } from './identities.ts';
 import type { SourceState } from './sources.ts';
 
 /** A claim as it may be stored: filtered and redacted. */
@@ -90,24 +91,17 @@ export async function upsertClaims(
   await touchUnchanged(db, state, rows, context.round);
   const changed = rows.filter((row) => row.isChanged);
   if (changed.length === 0) return 0;
-  await keepMeetingOnNewIdentity(db, state, changed);
-  const meetings = [
-    ...new Map(
-      changed
-        .filter((row) => row.claim.series !== null)
-        .map((row) => [
-          row.identity.identity,
-          { ...row.identity, uid: mintUid(state.targetId, row.identity.identity, context.instance) },
-        ]),
-    ).values(),
-  ].toSorted((a, b) => (a.identity < b.identity ? -1 : 1));
-  if (meetings.length > 0)
-    await sql`
-      insert into meeting (target_id, identity, identity_uid, slot, uid, sequence, wanted_version, done_version, failures,
-        created_at, wanted_at)
-      select ${state.targetId}, r.identity, r."identityUid", r.slot, r.uid, 0, 0, 0, 0, now(), now()
-      from jsonb_to_recordset(${JSON.stringify(meetings)}::jsonb) as r(identity text, "identityUid" text, slot text, uid text)
-      on conflict (target_id, identity) do nothing`.execute(db);
+  await moveClaims(
+    db,
+    state.targetId,
+    changed.flatMap(({ claim, identity, old }) =>
+      claim.series === null || old?.meetingId == null || old.identity === identity.identity
+        ? []
+        : [{ claimId: old.id, identity }],
+    ),
+  );
+  const meetings = changed.filter((row) => row.claim.series !== null).map((row) => row.identity);
+  await createMeetings(db, state.targetId, meetings, context.instance);
 
   const values = changed.map(({ claim, identity }) => ({
     ...claim,
@@ -129,6 +123,11 @@ export async function upsertClaims(
       round = greatest(claim.round, excluded.round), meeting_id = excluded.meeting_id, content = excluded.content,
       last_modified_at = excluded.last_modified_at, first_start = excluded.first_start, last_end = excluded.last_end,
       "check" = excluded."check", members = excluded.members, changed_at = now(), read_at = now()`.execute(db);
+  await endTwins(
+    db,
+    state.targetId,
+    changed.flatMap(({ claim, old }) => (old === undefined || old.uid === claim.uid ? [] : [old])),
+  );
   // Held or pending removals of what has come back are no longer wanted.
   await sql`
     update removal set state = 'discarded', decided_at = now()
@@ -175,28 +174,6 @@ async function touchUnchanged(
 
 function msOf(at: Date | string | null): number | null {
   return at === null ? null : new Date(at).getTime();
-}
-
-/**
- * A claim that got another identity (its iCalUId became known, say) takes its meeting along when nobody else is in it
- * and the new identity is free, so that UID and href stay.
- */
-async function keepMeetingOnNewIdentity(
-  db: Db,
-  state: SourceState,
-  changed: readonly { claim: StorableClaim; identity: ReturnType<typeof identityOf>; old: ExistingClaim | undefined }[],
-): Promise<void> {
-  for (const { claim, identity, old } of changed) {
-    if (claim.series === null || old === undefined || old.meetingId === null || old.identity === identity.identity)
-      continue;
-    await sql`
-      update meeting m set identity = ${identity.identity}, identity_uid = ${identity.identityUid}, slot = ${identity.slot}
-      where m.id = ${old.meetingId} and m.target_id = ${state.targetId}
-        and not exists (select from claim c where c.meeting_id = m.id and c.id <> ${old.id})
-        and not exists (select from meeting x where x.target_id = m.target_id and x.identity = ${identity.identity})`.execute(
-      db,
-    );
-  }
 }
 
 /** Raises the wanted version of these meetings and of those of the same series (orphans are covered by it or not). */
@@ -278,9 +255,11 @@ export async function removeClaims(
   source: { readonly id: string; readonly targetId: string },
   state: 'pending' | 'held',
 ): Promise<number> {
-  const gone = await sql<{ key: string; meetingId: string | null; isUpcoming: boolean }>`
+  const gone = await sql<{ key: string; uid: string | null; meetingId: string | null; isUpcoming: boolean }>`
     delete from claim where source_id = ${source.id} and state = ${state}
-    returning key, meeting_id::text as "meetingId", (last_end is null or last_end > now()) as "isUpcoming"`.execute(db);
+    returning key, uid, meeting_id::text as "meetingId", (last_end is null or last_end > now()) as "isUpcoming"`.execute(
+    db,
+  );
   if (state === 'held')
     await sql`
       update removal set state = 'approved', decided_at = now()
@@ -291,7 +270,14 @@ export async function removeClaims(
       select ${source.id}, r.key, r."isUpcoming", 'done', 'gone from the source', now()
       from jsonb_to_recordset(${JSON.stringify(gone.rows)}::jsonb) as r(key text, "isUpcoming" boolean)`.execute(db);
   await markDirtyOf(db, source.targetId, gone.rows);
+  await endTwins(db, source.targetId, gone.rows);
   return gone.rows.length;
+}
+
+/** A copy that was its source's second of a meeting joins the meeting when the first has gone. */
+async function endTwins(db: Db, targetId: string, gone: readonly { readonly uid: string | null }[]): Promise<void> {
+  const uids = gone.flatMap(({ uid }) => (uid === null ? [] : [uid]));
+  if (uids.length > 0) await settleIdentities(db, targetId, uids);
 }
 
 /** Pending claims that a filter hides show nowhere: they just go, and no guard counts them. */
@@ -305,10 +291,11 @@ export async function removeAged(
   source: { readonly id: string; readonly targetId: string },
   instant: string,
 ): Promise<number> {
-  const gone = await sql<{ meetingId: string | null }>`
+  const gone = await sql<{ uid: string | null; meetingId: string | null }>`
     delete from claim where source_id = ${source.id} and last_end <= ${instant}::timestamptz
-    returning meeting_id::text as "meetingId"`.execute(db);
+    returning uid, meeting_id::text as "meetingId"`.execute(db);
   await markDirtyOf(db, source.targetId, gone.rows);
+  await endTwins(db, source.targetId, gone.rows);
   return gone.rows.length;
 }
 

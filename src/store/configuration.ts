@@ -6,6 +6,7 @@ import type { Cloud } from '../shared/clouds.ts';
 import type { SecretBox } from '../shared/secret-box.ts';
 import { markMeetingsDirty } from './claims.ts';
 import type { Db } from './database.ts';
+import { settleIdentities } from './identities.ts';
 import { operatorSourceId } from './meetings.ts';
 import { purgeTrashOf } from './trash.ts';
 
@@ -81,6 +82,13 @@ export async function loadClouds(db: Db): Promise<Cloud[]> {
   return found.rows;
 }
 
+/** Whoever changes the configuration does so alone, until the end of the transaction: differences stay true. */
+export async function lockConfiguration(db: Db): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${configurationLock})`.execute(db);
+}
+
+const configurationLock = 727_002;
+
 /** All that is configured. A secret that cannot be opened is empty, so that setting it again is a change. */
 export async function loadModel(db: Db, box: SecretBox): Promise<Model> {
   const open = (sealed: string | null, context: string): string => {
@@ -134,13 +142,16 @@ export async function saveTenant(db: Db, box: SecretBox, tenant: Tenant): Promis
       certificate = excluded.certificate, private_key_sealed = excluded.private_key_sealed, updated_at = now()`.execute(
     db,
   );
-  // What paused its sources may be mended by this.
-  await sql`update source set not_before = null where tenant_id = ${tenant.id}`.execute(db);
+  // What paused its sources may be mended by this, whatever a run that is still under way may find.
+  await sql`
+    update source set not_before = null, wanted_version = wanted_version + 1 where tenant_id = ${tenant.id}`.execute(
+    db,
+  );
 }
 
 export async function saveTarget(db: Db, box: SecretBox, target: Target): Promise<void> {
-  const before = await sql<{ url: string; username: string }>`
-    select url, username from target where id = ${target.id}`.execute(db);
+  const before = await sql<{ url: string; username: string; dedupe: string }>`
+    select url, username, dedupe from target where id = ${target.id} for update`.execute(db);
   await sql`
     insert into target (id, url, username, password_sealed, strategy, dedupe, drift, updated_at)
     values (${target.id}, ${target.url}, ${target.username},
@@ -159,6 +170,14 @@ export async function saveTarget(db: Db, box: SecretBox, target: Target): Promis
   const old = before.rows[0];
   if (old !== undefined && (old.url !== target.url || old.username !== target.username))
     await forgetWhatStands(db, target.id);
+  if (old !== undefined && old.dedupe !== target.dedupe) {
+    // What is being read now would be put to meetings by the old rule.
+    await sql`
+      update source set epoch = epoch + 1, wanted_version = wanted_version + 1 where target_id = ${target.id}`.execute(
+      db,
+    );
+    await settleIdentities(db, target.id);
+  }
   await rerenderTarget(db, target.id);
 }
 
@@ -187,8 +206,9 @@ export async function saveSource(
   effects: SourceEffects,
 ): Promise<void> {
   const { settings, secret } = splitSecret(source);
-  const before = await sql<{ targetId: string; privacy: string; privateItems: string }>`
-    select target_id as "targetId", settings->>'privacy' as privacy, settings->>'privateItems' as "privateItems"
+  const before = await sql<{ targetId: string; calendarId: string; privacy: string; privateItems: string }>`
+    select target_id as "targetId", calendar_id as "calendarId", settings->>'privacy' as privacy,
+      settings->>'privateItems' as "privateItems"
     from source where id = ${source.id} for update`.execute(db);
   const old = before.rows[0];
   if (old !== undefined && (effects.isOther || old.targetId !== source.into.target))
@@ -205,6 +225,7 @@ export async function saveSource(
       is_full_wanted = source.is_full_wanted or ${effects.fullReading},
       wanted_version = source.wanted_version + 1`.execute(db);
   if (old === undefined) return;
+  if (old.calendarId !== source.into.calendar) await settleIdentities(db, source.into.target);
   if (old.privacy !== source.privacy || old.privateItems !== source.privateItems) await redactClaims(db, source);
   await rerenderTarget(db, source.into.target);
 }
@@ -229,6 +250,8 @@ async function redactClaims(db: Db, source: SourceConfig): Promise<void> {
 }
 
 async function forgetClaims(db: Db, sourceId: string, targetId: string): Promise<void> {
+  await sql`
+    delete from conflict where meeting_id in (select meeting_id from claim where source_id = ${sourceId})`.execute(db);
   const gone = await sql<{ meetingId: string | null }>`
     delete from claim where source_id = ${sourceId} returning meeting_id::text as "meetingId"`.execute(db);
   await sql`delete from stream where source_id = ${sourceId}`.execute(db);
@@ -248,9 +271,9 @@ async function rerenderTarget(db: Db, targetId: string): Promise<void> {
     where target_id = ${targetId}`.execute(db);
 }
 
-/** Orders a full reading; with `dropCursor` what the source gave us to continue by is of no use any more. */
-export async function readAnew(db: Db, sourceId: string, options: { dropCursor: boolean }): Promise<void> {
-  if (options.dropCursor) await sql`delete from stream where source_id = ${sourceId}`.execute(db);
+/** Orders a full reading: what the source gave us to continue by is of no use any more. */
+export async function readAnew(db: Db, sourceId: string): Promise<void> {
+  await sql`delete from stream where source_id = ${sourceId}`.execute(db);
   await sql`
     update source set epoch = epoch + 1, is_full_wanted = true, wanted_version = wanted_version + 1, not_before = null
     where id = ${sourceId}`.execute(db);

@@ -49,9 +49,13 @@ export interface DueMeeting {
   readonly shownSourceId: string | null;
   /** Whether what shows is not over yet. */
   readonly isUpcoming: boolean;
+  /** Another meeting has taken over what it showed. */
+  readonly isMerged: boolean;
   readonly claims: readonly MeetingClaim[];
-  /** For an orphan: whole series of the same uid in this target that may cover it. */
-  readonly covers: readonly { readonly sourceId: string; readonly series: Series }[];
+  /** For an orphan: the claims of the whole series of the same uid in this target; what shows of it may cover it. */
+  readonly covers: readonly MeetingClaim[];
+  /** Of the operator, for that series. */
+  readonly coverPinnedSourceId: string | null;
   readonly objects: readonly MeetingObject[];
 }
 
@@ -100,7 +104,7 @@ async function load(
   which: RawBuilder<unknown>,
   limit: RawBuilder<unknown>,
 ): Promise<DueMeeting[]> {
-  const found = await sql<Omit<DueMeeting, 'claims'> & { claims: ClaimRecord[] }>`
+  const found = await sql<Omit<DueMeeting, 'claims' | 'covers'> & { claims: ClaimRecord[]; covers: ClaimRecord[] }>`
     with due as (
       select m.* from meeting m
       where m.target_id = ${targetId} and m.wanted_version > m.done_version and ${which}
@@ -111,27 +115,33 @@ async function load(
       d.wanted_version::text as "wantedVersion", d.failures, d.code,
       to_char(d.wanted_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "wantedAt",
       d.shown_source_id as "shownSourceId", (d.shown_until is null or d.shown_until > now()) as "isUpcoming",
-      coalesce((select jsonb_agg(jsonb_build_object('id', c.id::text, 'sourceId', c.source_id, 'calendarId', s.calendar_id,
-          'position', s.position, 'settings', s.settings, 'series', c.series, 'detail', c.detail,
-          'lastModifiedAt', c.last_modified_at, 'lastEnd', c.last_end,
-          'restored', case when s.id is null then (
-            select jsonb_build_object('part', t.part, 'uid', t.uid, 'calendarId', t.calendar_id) from trash t
-            where t.id = case when c.key ~ '^[0-9]{1,18}$' then c.key::bigint end) end) order by s.position, c.id)
-        from claim c left join source s on s.id = c.source_id
-        where c.meeting_id = d.id and c.series is not null
-          and (s.id is not null or c.source_id = ${operatorSourceId(targetId)})), '[]') as claims,
-      case when d.slot = '*' or d.identity_uid is null then '[]' else
-        coalesce((select jsonb_agg(jsonb_build_object('sourceId', c.source_id, 'series', c.series))
-          from meeting w join claim c on c.meeting_id = w.id
-          where w.target_id = d.target_id and w.identity_uid = d.identity_uid and w.slot = '*' and c.series is not null),
-        '[]') end as covers,
+      starts_with(d.identity, 'merged|') as "isMerged",
+      ${claimsOf(sql`c.meeting_id = d.id`, targetId)} as claims,
+      case when w.id is null then '[]' else ${claimsOf(sql`c.meeting_id = w.id`, targetId)} end as covers,
+      w.pinned_source_id as "coverPinnedSourceId",
       coalesce((select jsonb_agg(jsonb_build_object('id', o.id::text, 'part', o.part, 'uid', o.uid,
           'calendarId', o.calendar_id, 'href', o.href, 'etag', o.etag, 'fingerprint', o.fingerprint,
           'scheduleFingerprint', o.schedule_fingerprint, 'sentBodies', o.sent_bodies, 'hasClientState', o.has_client_state) order by o.id)
         from object o where o.meeting_id = d.id), '[]') as objects
-    from due d order by d.wanted_at, d.id`.execute(db);
-  return found.rows.map((row) => ({ ...row, claims: row.claims.flatMap(toClaim) }));
+    from due d left join meeting w on d.slot <> '*' and d.identity_uid is not null and w.target_id = d.target_id
+      and w.identity_uid = d.identity_uid and w.slot = '*'
+    order by d.wanted_at, d.id`.execute(db);
+  return found.rows.map((row) => ({
+    ...row,
+    claims: row.claims.flatMap(toClaim),
+    covers: row.covers.flatMap(toClaim),
+  }));
 }
+
+const claimsOf = (which: RawBuilder<unknown>, targetId: string) => sql`
+  coalesce((select jsonb_agg(jsonb_build_object('id', c.id::text, 'sourceId', c.source_id, 'calendarId', s.calendar_id,
+      'position', s.position, 'settings', s.settings, 'series', c.series, 'detail', c.detail,
+      'lastModifiedAt', c.last_modified_at, 'lastEnd', c.last_end,
+      'restored', case when s.id is null then (
+        select jsonb_build_object('part', t.part, 'uid', t.uid, 'calendarId', t.calendar_id) from trash t
+        where t.id = case when c.key ~ '^[0-9]{1,18}$' then c.key::bigint end) end) order by s.position, c.id)
+    from claim c left join source s on s.id = c.source_id
+    where ${which} and c.series is not null and (s.id is not null or c.source_id = ${operatorSourceId(targetId)})), '[]')`;
 
 function toClaim(record: ClaimRecord): MeetingClaim[] {
   const { restored, calendarId, position, settings, ...claim } = record;

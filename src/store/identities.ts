@@ -1,0 +1,182 @@
+import { sql } from 'kysely';
+import { identityOf, mintUid, type Identity } from '../consolidate/identity.ts';
+import { keepMeetings, type StandingMeeting } from '../consolidate/keep-meetings.ts';
+import type { Db } from './database.ts';
+
+export interface Move {
+  readonly claimId: string;
+  readonly identity: Identity;
+}
+
+/** What a meeting is called from which another one has taken over everything. Its objects go. */
+const leftIdentity = (meetingId: string): string => `merged|${meetingId}`;
+
+/**
+ * Gives claims that have a meeting another identity, inside the caller's transaction: meetings are renamed, split or
+ * merged so that what shows keeps its UID and href. A claim whose identity no meeting has is left without one, for the
+ * caller to create. Everything that changes is dirty afterwards.
+ */
+export async function moveClaims(db: Db, targetId: string, moves: readonly Move[]): Promise<void> {
+  if (moves.length === 0) return;
+  const byClaim = new Map(moves.map((move) => [move.claimId, move.identity]));
+  const wanted = new Map(moves.map(({ identity }) => [identity.identity, identity]));
+  const found = await sql<Omit<StandingMeeting, 'claims'> & { claims: string[] }>`
+    select m.id::text, m.identity, m.shown_claim_id::text as "shownClaimId",
+      exists (select from object o where o.meeting_id = m.id) as "hasObjects",
+      coalesce((select jsonb_agg(c.id::text) from claim c where c.meeting_id = m.id
+        and exists (select from source s where s.id = c.source_id)), '[]') as claims
+    from meeting m where m.target_id = ${targetId} and (m.identity = any(${[...wanted.keys()]})
+      or m.id in (select c.meeting_id from claim c where c.id = any(${[...byClaim.keys()]}::bigint[])))
+    order by m.id for update of m`.execute(db);
+  const meetings = found.rows.map((row) => ({
+    ...row,
+    claims: row.claims.map((id) => ({ id, identity: byClaim.get(id)?.identity ?? row.identity })),
+  }));
+  const kept = keepMeetings(meetings);
+  const renamed = meetings.flatMap(({ id, identity }) => {
+    const next = kept.get(id) ?? null;
+    if (next === identity) return [];
+    const known = next === null ? undefined : wanted.get(next);
+    return [
+      { id, identity: next ?? leftIdentity(id), identityUid: known?.identityUid ?? null, slot: known?.slot ?? null },
+    ];
+  });
+  await markWithOrphans(
+    db,
+    targetId,
+    meetings.map(({ id }) => id),
+  );
+  if (renamed.length > 0) {
+    // The old names must be free before the new ones are given.
+    await sql`
+      update meeting set identity = 'moving|' || id where id = any(${renamed.map(({ id }) => id)}::bigint[])`.execute(
+      db,
+    );
+    await sql`
+      update meeting m set identity = r.identity, slot = coalesce(r.slot, m.slot),
+        identity_uid = case when r.slot is null then null else r."identityUid" end
+      from jsonb_to_recordset(${JSON.stringify(renamed)}::jsonb) as r(id bigint, identity text, "identityUid" text, slot text)
+      where m.id = r.id`.execute(db);
+  }
+  // What the operator restored goes where its meeting went.
+  const merged = meetings.flatMap(({ id, identity, claims }) =>
+    kept.get(id) === null ? [{ id, identity: claims[0]?.identity ?? identity }] : [],
+  );
+  await sql`
+    update claim c set meeting_id = m.id
+    from jsonb_to_recordset(${JSON.stringify(merged)}::jsonb) as r(id bigint, identity text)
+      join meeting m on m.target_id = ${targetId} and m.identity = r.identity
+    where c.meeting_id = r.id and not exists (select from source s where s.id = c.source_id)`.execute(db);
+  const assigned = meetings.flatMap((meeting) => meeting.claims);
+  await sql`
+    update claim c set meeting_id = m.id
+    from jsonb_to_recordset(${JSON.stringify(assigned)}::jsonb) as r(id bigint, identity text)
+      left join meeting m on m.target_id = ${targetId} and m.identity = r.identity
+    where c.id = r.id and c.meeting_id is distinct from m.id`.execute(db);
+  await markWithOrphans(
+    db,
+    targetId,
+    meetings.map(({ id }) => id),
+  );
+}
+
+/** Makes meetings for identities that have none, each with a UID that no other meeting of the target has. */
+export async function createMeetings(
+  db: Db,
+  targetId: string,
+  identities: readonly Identity[],
+  instance: string,
+): Promise<void> {
+  if (identities.length === 0) return;
+  const wanted = [...new Map(identities.map((identity) => [identity.identity, identity])).values()].toSorted((a, b) =>
+    a.identity < b.identity ? -1 : 1,
+  );
+  const minted = wanted.map((identity) => ({ ...identity, uid: mintUid(targetId, identity.identity, instance) }));
+  // A meeting that was renamed keeps its UID; who has its old name now needs another.
+  for (let attempt = 1; ; attempt += 1) {
+    const taken = await sql<{ uid: string; identity: string }>`
+      select uid, identity from meeting where target_id = ${targetId} and uid = any(${minted.map(({ uid }) => uid)})`.execute(
+      db,
+    );
+    const others = new Map(taken.rows.map((row) => [row.uid, row.identity]));
+    let isFree = true;
+    for (const meeting of minted) {
+      const holder = others.get(meeting.uid);
+      if (holder === undefined || holder === meeting.identity) continue;
+      isFree = false;
+      meeting.uid = mintUid(targetId, `${meeting.identity}|${attempt}`, instance);
+    }
+    if (isFree) break;
+  }
+  await sql`
+    insert into meeting (target_id, identity, identity_uid, slot, uid, sequence, wanted_version, done_version, failures,
+      created_at, wanted_at)
+    select ${targetId}, r.identity, r."identityUid", r.slot, r.uid, 0, 0, 0, 0, now(), now()
+    from jsonb_to_recordset(${JSON.stringify(minted)}::jsonb) as r(identity text, "identityUid" text, slot text, uid text)
+    on conflict (target_id, identity) do nothing`.execute(db);
+}
+
+/**
+ * Puts every claim of a target (or only those with these uids) to the meeting that it belongs to by today's
+ * configuration, without reading anything: after `dedupe` or `into` changed, or when the copy went of which another
+ * claim of its source was the twin.
+ */
+export async function settleIdentities(db: Db, targetId: string, uids: readonly string[] | null = null): Promise<void> {
+  const found = await sql<{
+    id: string;
+    sourceId: string;
+    key: string;
+    uid: string | null;
+    slot: string;
+    calendarId: string;
+    dedupe: 'target' | 'calendar' | 'off';
+    identity: string | null;
+  }>`
+    select c.id::text, c.source_id as "sourceId", c.key, c.uid, c.slot, s.calendar_id as "calendarId", t.dedupe, m.identity
+    from claim c join source s on s.id = c.source_id join target t on t.id = s.target_id
+      left join meeting m on m.id = c.meeting_id
+    where t.id = ${targetId} and (${uids}::text[] is null or c.uid = any(${uids}))
+    order by c.id`.execute(db);
+  const owners = new Map<string, string>();
+  const moves: Move[] = [];
+  for (const { id, identity: current, dedupe, calendarId, ...claim } of found.rows) {
+    const name = JSON.stringify([claim.sourceId, claim.uid, claim.slot]);
+    if (!owners.has(name)) owners.set(name, id);
+    const identity = identityOf(claim, dedupe, calendarId, owners.get(name) !== id);
+    if (current !== null && current !== identity.identity) moves.push({ claimId: id, identity });
+  }
+  if (moves.length === 0) return;
+  await moveClaims(db, targetId, moves);
+  const instance = await sql<{ value: string }>`select value from setting where name = 'instance'`.execute(db);
+  const homeless = await sql<{ id: string }>`
+    select id::text from claim where id = any(${moves.map(({ claimId }) => claimId)}::bigint[]) and meeting_id is null`.execute(
+    db,
+  );
+  const without = new Set(homeless.rows.map(({ id }) => id));
+  const left = moves.filter(({ claimId }) => without.has(claimId));
+  await createMeetings(
+    db,
+    targetId,
+    left.map(({ identity }) => identity),
+    instance.rows[0]?.value ?? '',
+  );
+  const homes = left.map(({ claimId, identity }) => ({ claimId, identity: identity.identity }));
+  await sql`
+    with homes as (
+      select r."claimId", m.id from jsonb_to_recordset(${JSON.stringify(homes)}::jsonb) as r("claimId" bigint, identity text)
+        join meeting m on m.target_id = ${targetId} and m.identity = r.identity),
+    placed as (update claim c set meeting_id = h.id from homes h where c.id = h."claimId")
+    update meeting m set wanted_version = m.wanted_version + 1, not_before = null,
+      wanted_at = case when m.wanted_version > m.done_version then m.wanted_at else now() end
+    where m.id in (select id from homes)`.execute(db);
+}
+
+/** Raises the wanted version of these meetings and of those that share their uid (orphans are covered by a series or not). */
+async function markWithOrphans(db: Db, targetId: string, ids: readonly string[]): Promise<void> {
+  await sql`
+    update meeting m set wanted_version = m.wanted_version + 1, not_before = null,
+      wanted_at = case when m.wanted_version > m.done_version then m.wanted_at else now() end
+    where m.id = any(${ids}::bigint[]) or m.id in (
+      select o.id from meeting d join meeting o on o.target_id = d.target_id and o.identity_uid = d.identity_uid
+      where d.id = any(${ids}::bigint[]) and d.target_id = ${targetId})`.execute(db);
+}
