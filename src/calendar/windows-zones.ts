@@ -209,3 +209,8 @@ export function zoneOf(name: string | null | undefined): ZoneOf {
 function fold(name: string): string {
   return name.toLowerCase().replace(/\s+/g, ' ').trim();
 }
+
+/** The zones behind the names that Windows has, each once, sorted. */
+export function windowsZones(): string[] {
+  return [...new Set([...ianaOfWindows.values()].flatMap((name) => canonicalZone(name) ?? []))].sort();
+}

@@ -1,13 +1,15 @@
 import { dayOfSeconds, daySeconds, formatDay } from '../../calendar/civil.ts';
 import { expandSeries } from '../../calendar/expand.ts';
-import type { Instance, Moment, Series } from '../../calendar/series.ts';
+import type { Moment, Series } from '../../calendar/series.ts';
 import { slotKey, momentAt } from '../../calendar/slot-key.ts';
 import { timelineOf, wallOfInstant } from '../../calendar/timeline.ts';
 import { parseInstant } from '../../calendar/zones.ts';
 import type { Window } from '../../shared/window.ts';
 import type { SelfCheck } from '../source.ts';
+import { fittingZones } from './fitting-zones.ts';
 import type { Owner } from './people.ts';
-import { allDayTimes, instantOf, parseIso, utc, type KnownZone } from './times.ts';
+import { differenceTo, inside, keyOf, shownByGraph, shownOf } from './shown.ts';
+import { instantOf, type KnownZone } from './times.ts';
 import { dateOfOccurrenceId, listSeries, ruleSeries, zonesOf, type MappedRule, type Unmappable } from './to-series.ts';
 import type { WireEvent } from './wire.ts';
 
@@ -29,17 +31,15 @@ export interface Proven {
   readonly check: SelfCheck;
 }
 
-/** A fixed offset explains a series only over a year: half a year proves nothing. */
-const FULL_YEAR_DAYS = 365;
-
 /**
- * Maps a series so that its own expansion shows what Graph shows in the window: by rule in the zone that it names, with
- * shifted cancellations, in another zone that fits, else as a list of single occurrences. Pure.
+ * Maps a series so that what we would write shows what Graph shows in the window (starts, whole days, and ends as far as
+ * changes of the clocks allow): by rule in the zone that it names, with shifted cancellations, in another zone that fits,
+ * else as a list of single occurrences. Pure.
  */
 export function checkSeries(evidence: Evidence, window: Window, owner: Owner): Proven | Unmappable {
-  const { master, mailboxZone } = evidence;
+  const { master, mailboxZone, instances } = evidence;
   const named = zonesOf(master);
-  const shown = shownBy(evidence.instances, master);
+  const shown = shownByGraph(instances, master);
   const seen = inside(shown, window);
   let reason = 'its zone is not known';
 
@@ -50,8 +50,9 @@ export function checkSeries(evidence: Evidence, window: Window, owner: Owner): P
         reason = mapped.reason;
         continue;
       }
-      if (!isSame(expandSeries(mapped.series, window), seen, window)) {
-        if (index === 0) reason = 'its rule gives other times than Graph shows';
+      const difference = differenceTo(seen, mapped.series, window, zone);
+      if (difference !== null) {
+        if (index === 0) reason = difference;
         continue;
       }
       const isShifted = mapped.isShifted || (isDerived && evidence.cancelled !== null);
@@ -59,17 +60,21 @@ export function checkSeries(evidence: Evidence, window: Window, owner: Owner): P
       return proven(mapped, isShifted ? 'shifted' : 'rule', isShifted ? 'a cancelled date was off by a day' : null);
     }
   }
-  const presumed = [...(mailboxZone === null ? [] : [mailboxZone]), ...(spansYear(shown) ? [utc] : [])];
-  for (const zone of presumed) {
+  const plain = shownByGraph(instances.filter(isPlain), master);
+  for (const zone of [...(mailboxZone === null ? [] : [mailboxZone]), ...fittingZones(plain)]) {
     const mapped = mapBy(evidence, zone, owner, window, evidence.cancelled === null);
-    if (mapped.kind === 'series' && shown.length > 0 && isSame(expandSeries(mapped.series, window), seen, window)) {
+    if (mapped.kind === 'series' && shown.length > 0 && differenceTo(seen, mapped.series, window, zone) === null) {
       return proven(mapped, 'zone', `counted in ${nameOf(zone)}, which fits`);
     }
   }
-  const { exceptions, instances } = evidence;
+  const { exceptions } = evidence;
   const listed = listSeries({ master, exceptions, cancelled: [], placed: new Map() }, instances, owner);
   if (listed.kind === 'unmappable') return listed;
   return { ...listed, check: { mode: 'list', detail: `Shown date by date because ${reason}` } };
+}
+
+function isPlain({ type }: WireEvent): boolean {
+  return type !== 'exception';
 }
 
 function proven({ series }: MappedRule, mode: SelfCheck['mode'], detail: string | null): Proven {
@@ -116,8 +121,7 @@ interface FreeSlot {
 
 /** Plain slots of the rule well inside the window at which Graph shows no plain occurrence. */
 function freeSlots(series: Series, { instances, master }: Evidence, window: Window): FreeSlot[] {
-  const plain = instances.filter(({ type }) => type !== 'exception');
-  const taken = new Set(shownBy(plain, master).map(keyOf));
+  const taken = new Set(shownByGraph(instances.filter(isPlain), master).map(keyOf));
   const overridden = new Set(series.overrides.map(({ slot }) => slotKey(slot)));
   const { start } = series.main;
   return inside(shownOf(expandSeries(series, window).filter(({ slot }) => !overridden.has(slot))), window)
@@ -161,51 +165,4 @@ function liesInside(date: string | null, window: Window): boolean {
   const day = dayNumber(date);
   if (day === null) return false;
   return day * daySeconds >= parseInstant(window.from) && day * daySeconds < parseInstant(window.to);
-}
-
-/** Something on the time line, reduced to what both sides can tell. */
-interface Shown {
-  readonly at: number;
-  readonly isAllDay: boolean;
-}
-
-function keyOf({ at, isAllDay }: Shown): string {
-  return `${at}${isAllDay ? 'd' : ''}`;
-}
-
-function shownBy(instances: readonly WireEvent[], master: WireEvent): Shown[] {
-  const zone = zonesOf(master)[0] ?? utc;
-  return instances.flatMap((instance): Shown[] => {
-    if (instance.isAllDay ?? master.isAllDay) {
-      const start = allDayTimes(instance, zone)?.start;
-      return start?.kind === 'date' ? [{ at: parseInstant(start.date), isAllDay: true }] : [];
-    }
-    const at = instantOf(instance.start);
-    return at === null ? [] : [{ at, isAllDay: false }];
-  });
-}
-
-function shownOf(instances: readonly Instance[]): Shown[] {
-  return instances.flatMap(({ start, isAllDay }): Shown[] => {
-    const at = parseIso(start);
-    return at === null ? [] : [{ at, isAllDay }];
-  });
-}
-
-/** Away from the window's edges, where both sides count differently what only touches it. */
-function inside(shown: readonly Shown[], window: Window): Shown[] {
-  const from = parseInstant(window.from) + daySeconds;
-  const to = parseInstant(window.to) - daySeconds;
-  return shown.filter(({ at }) => at >= from && at < to);
-}
-
-function isSame(ours: readonly Instance[], theirs: readonly Shown[], window: Window): boolean {
-  const left = inside(shownOf(ours), window).map(keyOf).sort();
-  const right = theirs.map(keyOf).sort();
-  return left.length === right.length && left.every((key, index) => key === right[index]);
-}
-
-function spansYear(shown: readonly Shown[]): boolean {
-  const times = shown.map(({ at }) => at);
-  return times.length > 1 && Math.max(...times) - Math.min(...times) >= FULL_YEAR_DAYS * daySeconds;
 }

@@ -14,15 +14,24 @@ interface Told {
   readonly cancelled?: readonly string[] | null;
   /** Starts of plain occurrences. */
   readonly shown: readonly string[];
+  /** How long they last; as long as the master by default. */
+  readonly hours?: number;
   readonly mailboxZone?: KnownZone | null;
 }
 
-function check({ master = aMaster(), exceptions = [], cancelled = [], shown, mailboxZone = null }: Told): Proven {
+function check({
+  master = aMaster(),
+  exceptions = [],
+  cancelled = [],
+  shown,
+  hours,
+  mailboxZone = null,
+}: Told): Proven {
   const plain = shown.map((start, index) => ({
     id: `o${index}`,
     type: 'occurrence',
     start: time(start),
-    end: time(start),
+    end: time(later(start, hours ?? lengthOf(master))),
   }));
   const evidence: Evidence = {
     master: readEvent(master),
@@ -34,6 +43,15 @@ function check({ master = aMaster(), exceptions = [], cancelled = [], shown, mai
   const proven = checkSeries(evidence, window, owner);
   if (proven.kind === 'unmappable') throw new Error(proven.reason);
   return proven;
+}
+
+function later(start: string, hours: number): string {
+  return new Date(Date.parse(`${start}Z`) + hours * 3_600_000).toISOString().slice(0, 19);
+}
+
+function lengthOf(master: Json): number {
+  const { start, end } = readEvent(master);
+  return (Date.parse(`${end?.dateTime ?? ''}Z`) - Date.parse(`${start?.dateTime ?? ''}Z`)) / 3_600_000;
 }
 
 const excluded = ({ series }: Proven): string[] => series.excluded.map(slotKey);
@@ -85,6 +103,38 @@ describe('a series whose rule shows what Graph shows', () => {
   });
 });
 
+describe('the length of occurrences', () => {
+  it('is compared too', () => {
+    const { check: told, series } = check({ shown: choir, hours: 2 });
+    expect(told).toEqual({
+      mode: 'list',
+      detail: 'Shown date by date because its occurrences last longer or shorter than Graph shows',
+    });
+    expect(series.list?.[0]?.entry.end).toEqual({ kind: 'utc', instant: '2026-05-06T01:00:00Z' });
+  });
+
+  /** Nights from 22:00 to 06:00 in Berlin as Graph tells them: the clock's eight hours, whatever the night. */
+  const nights = (startDate: string): Json =>
+    aMaster({
+      start: time(`${startDate}T20:00:00`),
+      end: time(startDate === '2026-10-24' ? '2026-10-25T05:00:00' : later(`${startDate}T20:00:00`, 8)),
+      originalStartTimeZone: berlin,
+      originalEndTimeZone: berlin,
+      recurrence: recurrence(
+        { type: 'daily' },
+        { type: 'numbered', numberOfOccurrences: 3, startDate, recurrenceTimeZone: berlin },
+      ),
+    });
+
+  it.each([
+    ['within the series', '2026-10-23', ['2026-10-23T20:00:00', '2026-10-24T20:00:00', '2026-10-25T21:00:00']],
+    ['in its first night', '2026-10-24', ['2026-10-24T20:00:00', '2026-10-25T21:00:00', '2026-10-26T21:00:00']],
+  ])('may differ by what the clocks are changed: %s', (_, startDate, shown) => {
+    expect(check({ master: nights(startDate), shown, hours: 8 }).check.mode).toBe('rule');
+    expect(check({ master: nights(startDate), shown, hours: 12 }).check.mode).toBe('list');
+  });
+});
+
 describe('what a cloud does not tell', () => {
   it('is taken from what is missing: cancellations', () => {
     const proven = check({ cancelled: null, shown: [choir[0], choir[2]] });
@@ -118,7 +168,27 @@ describe('a series of a lost zone', () => {
     const mailboxZone = { kind: 'zone', zone: 'Europe/Berlin' } as const;
     expect(check({ master: lost, shown: inBerlin, mailboxZone }).check.mode).toBe('zone');
     const wrong = { kind: 'zone', zone: 'America/New_York' } as const;
-    expect(check({ master: lost, shown: inBerlin, mailboxZone: wrong }).check.mode).toBe('list');
+    const untilApril = { type: 'endDate', startDate: '2026-01-05', endDate: '2026-04-27' };
+    const short = {
+      ...lost,
+      recurrence: recurrence({ daysOfWeek: ['monday'] }, { ...untilApril, recurrenceTimeZone: '' }),
+    };
+    expect(check({ master: short, shown: inBerlin.slice(0, 17), mailboxZone: wrong }).check.mode).toBe('list');
+  });
+
+  it('takes a zone in which a full year begins at one time of day', () => {
+    expect(check({ master: lost, shown: inBerlin }).check).toEqual({
+      mode: 'zone',
+      detail: 'counted in Europe/Berlin, which fits',
+    });
+    const inTokyo = mondays(74, '23:00:00', '23:00:00', '', '').map((at) => later(at, -24));
+    const master = { ...lost, start: time('2026-01-04T23:00:00'), end: time('2026-01-05T00:00:00') };
+    expect(check({ master, shown: inTokyo }).check.detail).toBe('counted in Asia/Tokyo, which fits');
+  });
+
+  it('takes a zone that fits when the one that it names does not', () => {
+    const wrong = monday({ recurrence: newYork, start: newYork });
+    expect(check({ master: wrong, shown: inBerlin }).check.detail).toBe('counted in Europe/Berlin, which fits');
   });
 
   it('takes a fixed offset only when a full year agrees', () => {

@@ -7,8 +7,8 @@ import { redact, type Privacy, type PrivateItems } from '../../../src/calendar/p
 import { renderSeries, type RenderedObject } from '../../../src/calendar/render.ts';
 import type { Series } from '../../../src/calendar/series.ts';
 import type { Window } from '../../../src/shared/window.ts';
-import { checkSeries, type Evidence, type Proven } from '../../../src/sources/graph/check-series.ts';
-import { singleSeries, type MappedSeries, type Unmappable } from '../../../src/sources/graph/to-series.ts';
+import { checkSeries, type Evidence } from '../../../src/sources/graph/check-series.ts';
+import { singleSeries } from '../../../src/sources/graph/to-series.ts';
 import { readEvent } from '../../../src/sources/graph/wire.ts';
 import { aMaster, anEvent, anException, owner, recurrence, time, type Json } from './wire-builders.ts';
 
@@ -70,10 +70,8 @@ export interface Mapped {
 /** From the answer of Graph to the objects, as ingest and deliver do it. */
 export function mapCase({ name, items, window, privacy = 'full', privateItems = 'full' }: MappingCase): Mapped[] {
   return items.map((item, index) => {
-    const mapped: Proven | (MappedSeries & { readonly check: null }) | Unmappable =
-      item.event === undefined
-        ? checkSeries(evidenceOf(item), window, owner)
-        : { check: null, ...singleSeries(readEvent(anEvent(full(item.event))), owner) };
+    const proven = item.event === undefined ? checkSeries(evidenceOf(item), window, owner) : null;
+    const mapped = proven ?? singleSeries(readEvent(anEvent(full(item.event ?? {}))), owner);
     if (mapped.kind === 'unmappable') throw new Error(mapped.reason);
     const series = redact(mapped.series, privacy, privateItems);
     if (series === null) throw new Error('nothing is left of it');
@@ -85,7 +83,7 @@ export function mapCase({ name, items, window, privacy = 'full', privateItems = 
       window,
       anchor: null,
     });
-    return { mode: mapped.check?.mode ?? null, series, objects };
+    return { mode: proven?.kind === 'series' ? proven.check.mode : null, series, objects };
   });
 }
 
