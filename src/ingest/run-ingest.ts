@@ -1,6 +1,7 @@
 import { backoffMs } from '../shared/backoff.ts';
 import { SyncError, toSyncError } from '../shared/errors.ts';
 import { recordHistory } from '../store/history.ts';
+import { settleHandOver } from '../store/hand-over.ts';
 import type { Lease } from '../store/leases.ts';
 import { loadSource, recordFailure, recordReading, type SourceState } from '../store/sources.ts';
 import { guardRemovals } from './guard-removals.ts';
@@ -30,7 +31,10 @@ export async function runIngest(
   let error: SyncError | null = null;
   try {
     await read(run);
-    if (state.pausedCode !== null) deps.log.event('source.resumed', { source: id });
+    if (state.pausedCode !== null) {
+      deps.log.event('source.resumed', { source: id });
+      await handOver(run);
+    }
   } catch (thrown) {
     error = await recordRunFailure(run, thrown);
   }
@@ -57,6 +61,13 @@ async function read(run: Run): Promise<void> {
   await rebuildStale(run, source, stream);
   await guardRemovals(run);
   await recordReading(deps.store.db, state, run.lease.fence, nextPollMs);
+  await handOver(run);
+}
+
+/** A flow of the same mailbox speaks until this reading has come to its end, and again when it cannot be read. */
+async function handOver({ deps, state }: Run): Promise<void> {
+  if (state.config.kind !== 'graph') return;
+  if (await deps.store.transaction((db) => settleHandOver(db))) deps.onChanged(state.targetId);
 }
 
 function pollDelayMs(state: SourceState, random: number): number {
@@ -86,6 +97,7 @@ async function recordRunFailure(run: Run, thrown: unknown): Promise<SyncError> {
     code: error.code,
     message: error.message,
   });
+  if (recovery.kind === 'operator') await handOver(run);
   if (recovery.kind === 'operator')
     deps.log.event('source.paused', { source: state.id, code: error.code, remedy: recovery.remedy });
   return error;

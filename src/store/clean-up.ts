@@ -3,6 +3,8 @@ import type { Db } from './database.ts';
 
 const trashDays = 30;
 const historyDays = 90;
+/** A flow tries again for a day at most; what was deleted is not told later than this. */
+const tombstoneDays = 90;
 
 /** Lets go of what has been kept long enough. Meetings without a claim or an object stay as long as their trash does. */
 export async function cleanUp(db: Db): Promise<void> {
@@ -10,6 +12,7 @@ export async function cleanUp(db: Db): Promise<void> {
     and not exists (select from claim c where c.source_id = 'operator:' || t.target_id and c.key = t.id::text)`.execute(
     db,
   );
+  await sql`delete from tombstone where at < now() - ${tombstoneDays} * interval '1 day'`.execute(db);
   await sql`delete from sync_history where at < now() - ${historyDays} * interval '1 day'`.execute(db);
   await sql`delete from removal where state <> 'held' and at < now() - ${trashDays} * interval '1 day'`.execute(db);
   await sql`

@@ -6,6 +6,7 @@ import type { Cloud } from '../shared/clouds.ts';
 import type { SecretBox } from '../shared/secret-box.ts';
 import { markMeetingsDirty } from './claims.ts';
 import type { Db } from './database.ts';
+import { settleHandOver } from './hand-over.ts';
 import { settleIdentities } from './identities.ts';
 import { operatorSourceId } from './meetings.ts';
 import { purgeTrashOf } from './trash.ts';
@@ -224,6 +225,7 @@ export async function saveSource(
       epoch = source.epoch + ${effects.bumpsEpoch ? 1 : 0},
       is_full_wanted = source.is_full_wanted or ${effects.fullReading},
       wanted_version = source.wanted_version + 1`.execute(db);
+  await settleHandOver(db);
   if (old === undefined) return;
   if (old.calendarId !== source.into.calendar) await settleIdentities(db, source.into.target);
   if (old.privacy !== source.privacy || old.privateItems !== source.privateItems) await redactClaims(db, source);
@@ -256,6 +258,7 @@ async function forgetClaims(db: Db, sourceId: string, targetId: string): Promise
     delete from claim where source_id = ${sourceId} returning meeting_id::text as "meetingId"`.execute(db);
   await sql`delete from stream where source_id = ${sourceId}`.execute(db);
   await sql`delete from stale_series where source_id = ${sourceId}`.execute(db);
+  await sql`delete from tombstone where source_id = ${sourceId}`.execute(db);
   await sql`delete from removal where source_id = ${sourceId}`.execute(db);
   await markMeetingsDirty(db, targetId, {
     identities: [],
@@ -304,6 +307,7 @@ export async function removeEntry(db: Db, kind: EntryKind, id: string): Promise<
       }>`select target_id as "targetId" from source where id = ${id} for update`.execute(db);
       const row = found.rows[0];
       if (row === undefined) return;
+      await settleHandOver(db, id);
       await forgetClaims(db, id, row.targetId);
       await sql`delete from source where id = ${id}`.execute(db);
       return;

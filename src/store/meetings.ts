@@ -141,7 +141,7 @@ const claimsOf = (which: RawBuilder<unknown>, targetId: string) => sql`
         select jsonb_build_object('part', t.part, 'uid', t.uid, 'calendarId', t.calendar_id) from trash t
         where t.id = case when c.key ~ '^[0-9]{1,18}$' then c.key::bigint end) end) order by s.position, c.id)
     from claim c left join source s on s.id = c.source_id
-    where ${which} and c.series is not null and (s.id is not null or c.source_id = ${operatorSourceId(targetId)})), '[]')`;
+    where ${which} and c.series is not null and s.yields_to is null and (s.id is not null or c.source_id = ${operatorSourceId(targetId)})), '[]')`;
 
 function toClaim(record: ClaimRecord): MeetingClaim[] {
   const { restored, calendarId, position, settings, ...claim } = record;

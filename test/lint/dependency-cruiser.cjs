@@ -28,6 +28,7 @@ module.exports = {
     room('sources/graph', ['sources/source.ts', 'calendar/', 'shared/']),
     room('sources/caldav', ['sources/source.ts', 'calendar/', 'dav/', 'shared/']),
     room('sources/ics', ['sources/source.ts', 'calendar/', 'shared/']),
+    room('sources/powerautomate', ['sources/source.ts', 'calendar/', 'shared/']),
     room('consolidate', ['calendar/', 'shared/']),
     room('store', ['calendar/', 'consolidate/', 'config/model.ts', 'shared/']),
     room('ingest', ['sources/source.ts', 'calendar/', 'config/model.ts', 'consolidate/', 'store/', 'shared/']),
