@@ -76,6 +76,8 @@ export interface Activity {
   readonly last24Hours: readonly { readonly action: string; readonly status: string; readonly count: number }[];
   readonly trash: number;
   readonly databaseBytes: number;
+  /** Series by how their self-check ended: `rule`, `zone`, `shifted`, `list`. Singles have none. */
+  readonly checks: Readonly<Record<string, number>>;
 }
 
 export async function readActivity(db: Db): Promise<Activity> {
@@ -85,7 +87,21 @@ export async function readActivity(db: Db): Promise<Activity> {
   const rest = await sql<{ trash: number; bytes: string }>`
     select (select count(*)::int from trash where restored_at is null) as trash,
       pg_database_size(current_database())::text as bytes`.execute(db);
-  return { last24Hours: lines.rows, trash: rest.rows[0]?.trash ?? 0, databaseBytes: Number(rest.rows[0]?.bytes ?? 0) };
+  return {
+    last24Hours: lines.rows,
+    trash: rest.rows[0]?.trash ?? 0,
+    databaseBytes: Number(rest.rows[0]?.bytes ?? 0),
+    checks: await readChecks(db),
+  };
+}
+
+/** How many series each mode of the self-check shows, the likeliest first; a mode that none has is 0. */
+export async function readChecks(db: Db): Promise<Readonly<Record<string, number>>> {
+  const { rows } = await sql<{ mode: string; count: number }>`
+    select "check"->>'mode' as mode, count(*)::int as count from claim where "check" is not null group by 1`.execute(
+    db,
+  );
+  return { rule: 0, zone: 0, shifted: 0, list: 0, ...Object.fromEntries(rows.map(({ mode, count }) => [mode, count])) };
 }
 
 export async function answers(db: Db): Promise<boolean> {
