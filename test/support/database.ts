@@ -4,6 +4,8 @@ import { text } from 'node:stream/consumers';
 
 import { Client } from 'pg';
 
+import { openHints } from '../../src/jobs/hints.ts';
+import { nullLog } from '../../src/shared/log.ts';
 import { openStore } from '../../src/store/database.ts';
 
 export interface TestDatabase {
@@ -27,7 +29,7 @@ export async function createDatabase(template = 'template0'): Promise<TestDataba
   };
 }
 
-/** A database with today's schema; migrated once per run, then cloned. */
+/** A database with today's schema, its queues included; migrated once per run, then cloned. */
 export async function createMigratedDatabase(): Promise<TestDatabase> {
   const server = await serverUrl();
   await onServer(server, async (client) => {
@@ -38,6 +40,8 @@ export async function createMigratedDatabase(): Promise<TestDatabase> {
     await client.query(`create database ${MIGRATED}_draft template template0`);
     const store = await openStore(urlOf(server, `${MIGRATED}_draft`));
     await store.close();
+    const hints = await openHints(urlOf(server, `${MIGRATED}_draft`), nullLog);
+    await hints.stop();
     await client.query(`alter database ${MIGRATED}_draft rename to ${MIGRATED}`);
   });
   return await createDatabase(MIGRATED);
