@@ -23,6 +23,10 @@ export function openTargetPassword(box: SecretBox, target: { id: string; passwor
   return box.open(target.passwordSealed, contexts.targetPassword(target.id));
 }
 
+export function openSourceSecret(box: SecretBox, id: string, sealed: string): string {
+  return box.open(sealed, contexts.source(id));
+}
+
 /** The field of a source's settings that is a secret; kept sealed beside the settings, never in them. */
 const secretFields = { graph: null, caldav: 'password', ics: 'url', powerautomate: 'key' } as const;
 
