@@ -77,6 +77,7 @@ elif [ -n "${DATABASE_URL:-}" ]; then
   sql=(psql --dbname="$DATABASE_URL")
 else
   way=embedded
+  [ "$only" != baikal ] || fail 2 'beside an embedded database put both back: it has to be told.'
 fi
 # No start-up file, no questions, the first error ends it.
 [ "$way" = embedded ] || sql+=(-X -q -v ON_ERROR_STOP=1)
@@ -191,12 +192,10 @@ elif [ "$has_database" = yes ]; then
     await server.stop();" ||
     fail 1 'the restored database could not be prepared; do not start calendar-sync on it.'
   echo 'The embedded database is back; every source will be read from its start, every entry compared.'
-elif [ "$way" != embedded ]; then
+else
   # Only Baikal went back in time: what we remember of it is no longer so.
   printf '%s %s' "$forget" "$audit" | "${sql[@]}" -1 -f - >/dev/null ||
     fail 1 'the database could not be told; run this with --only database as well.'
   echo 'The database knows: every source will be read from its start, every entry compared.'
-else
-  fail 1 'the embedded database must be told as well: restore both.'
 fi
 echo "Configuration is in the archive's folder configuration, for you to compare. Put ENCRYPTION_KEY in its place, then start."
