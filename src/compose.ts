@@ -101,7 +101,14 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       log,
       hints,
       holder: holderName(),
-      ingest: { store, instance, clock, log, random, open: async ({ id }) => (await sources.open(id)).source },
+      ingest: {
+        store,
+        instance,
+        clock,
+        log,
+        random,
+        open: async ({ id, access }) => (await sources.open(id, access)).source,
+      },
       deliver: { store, clock, log, random, open: openTarget },
     });
     opened.push(() => worker.stop());

@@ -16,8 +16,11 @@ import { version } from './version.ts';
 export interface SourceOpener {
   /** Signs in with the tenant's own app; one client per tenant. Throws SyncError. */
   graph(tenantId: string): Promise<GraphClient>;
-  /** Opens a source as it is configured now. Throws SyncError when its settings or secrets cannot be used. */
-  open(id: string): Promise<OpenedSource>;
+  /**
+   * Opens a source as it is configured now. `access`, a digest of all that it is reached by, saves asking the database
+   * where it is what it was last time. Throws SyncError when its settings or secrets cannot be used.
+   */
+  open(id: string, access?: string): Promise<OpenedSource>;
   close(): Promise<void>;
 }
 
@@ -85,14 +88,19 @@ export function sourceOpener({ db, box, clock, fetch, ca, isFetchForAll, isOurs 
     }
   };
 
+  const last = new Map<string, { readonly access: string; readonly opened: OpenedSource }>();
   return {
     graph,
-    async open(id) {
+    async open(id, access) {
+      const known = last.get(id);
+      if (known !== undefined && known.access === access) return known.opened;
       const config = await loadSourceWithSecret(db, box, id);
       if (config === null) throw missing('source', id);
       const client = config.kind === 'graph' ? await graph(config.tenant) : null;
       // A client made anew (another secret) makes a source of it anew.
       const opened = sources(id, [config, client === null ? 0 : serialOf(client)], () => make(config, client));
+      if (access === undefined) last.delete(id);
+      else last.set(id, { access, opened });
       return opened;
     },
     close: () => sources.clear(),

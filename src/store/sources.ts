@@ -29,7 +29,7 @@ export interface SourceState {
   readonly isFullWanted: boolean;
   readonly failures: number;
   readonly pausedCode: string | null;
-  /** Digest of what it is reached by, its tenant and the clouds: unchanged, an opened source may go on serving. */
+  /** Digest of its settings, its secret, its tenant and the clouds: unchanged, an opened source may go on serving. */
   readonly access: string;
   readonly streams: readonly Stream[];
 }
@@ -62,7 +62,7 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
     select s.settings, s.target_id as "targetId", s.calendar_id as "calendarId", t.dedupe, s.epoch,
       s.wanted_version as "wantedVersion", s.done_version as "doneVersion", s.is_full_wanted as "isFullWanted",
       s.failures, s.paused_code as "pausedCode",
-      md5(concat(s.secret_sealed, (select n::text from tenant n where n.id = s.tenant_id),
+      md5(concat(s.settings, s.secret_sealed, (select n::text from tenant n where n.id = s.tenant_id),
         (select string_agg(c::text, '' order by c.id) from cloud c))) as access,
       (select json_agg(json_build_object('id', r.id::text, 'kind', r.kind, 'cursor', r.cursor,
           'cursorSeq', r.cursor_seq::text, 'round', r.round::text, 'startedAt', r.started_at,
