@@ -125,7 +125,7 @@ async function store(
     listing?.isWhole === true && !state.config.keepPast && post.window !== null
       ? await removeAged(db, state, post.window.from)
       : 0;
-  const judged = (await hasPending(db, sourceId)) ? await judgePending(db, state) : { removed: 0, held: 0, reason: '' };
+  const judged = await judge(db, state);
   await recordFlowPost(db, sourceId);
   await settleHandOver(db);
   const readers = await graphSourcesOf(db, sourceId);
