@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
 import { sql } from 'kysely';
 import { restoreFromTrash } from '../../src/deliver/restore-trash.ts';
 import { acquireLease } from '../../src/store/leases.ts';
@@ -326,11 +327,11 @@ describe('the ceiling of deletions', () => {
 
 describe('a worker that stalls', () => {
   it('records nothing once another has settled its request', async () => {
-    world = await aDeliveryWorld();
+    world = await aDeliveryWorld({ writeTimeoutMs: 500 });
+    if (world.isReal) return;
     await world.source('a');
     await world.says('a', { x: aMeeting('uid', 'Old') });
     await world.settle();
-    if (world.isReal) return;
 
     // It hangs inside its PUT; the lease goes to another worker, which finds and settles the intent.
     const fault = world.server.fail({ on: 'PUT', how: 'late-store' });
@@ -350,5 +351,64 @@ describe('a worker that stalls', () => {
     expect(await world.count('object')).toBe(1);
     const lease = await acquireLease(world.store.db, 'target:me', 'third', 1_000, () => false);
     expect(lease).not.toBeNull();
+  });
+});
+
+describe('mail', () => {
+  it('is never sent, whoever organises: create, change, cancel, repair, delete, restore', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    const me = { address: 'alice@example.org', name: 'Alice' };
+    const other = { address: 'bob@example.org', name: 'Bob' };
+    for (const [key, organizer, guest] of [
+      ['mine', me, other],
+      ['theirs', other, me],
+    ] as const) {
+      const meeting = aMeeting(key, key);
+      const attendees = [organizer, guest].map((person) => ({
+        ...person,
+        role: 'required' as const,
+        kind: 'individual' as const,
+        participation: 'accepted' as const,
+        rsvp: true,
+      }));
+      const main = { ...meeting.main, organizer, attendees };
+      await world.says('a', { [key]: { ...meeting, main } });
+      await world.settle();
+      const moved = { start: zoned('2027-08-01T09:00:00'), end: zoned('2027-08-01T10:00:00'), summary: 'Changed' };
+      await world.says('a', { [key]: { ...meeting, main: { ...main, ...moved } } });
+      await world.settle();
+      await edit(retitle('Edited'));
+      await world.settle({ look: true });
+      expect(titles(await world.standing())).toEqual(['Changed']);
+      await world.says('a', { [key]: { ...meeting, main: { ...main, ...moved, status: 'cancelled' } } });
+      await world.settle();
+      await world.loses('a', key);
+      await world.settle();
+      const { rows } = await sql<{ id: string }>`select max(id)::text as id from trash`.execute(world.store.db);
+      await restoreFromTrash(world.store, rows[0]?.id ?? '', 'test');
+      await world.settle();
+      expect((await world.standing()).size).toBe(1);
+      await sql`delete from claim`.execute(world.store.db);
+      await sql`update meeting set wanted_version = wanted_version + 1`.execute(world.store.db);
+      await world.settle();
+      expect((await world.standing()).size).toBe(0);
+    }
+    const mailLog = process.env['CALDAV_MAIL_LOG'];
+    if (mailLog !== undefined) expect(readFileSync(mailLog, 'utf8')).toBe('');
+    if (world.isReal) {
+      const { home } = await world.dav.discover();
+      for (const box of ['inbox', 'outbox']) expect(await world.dav.list(`${home}${box}/`)).toEqual([]);
+      return;
+    }
+    const sent = world.server.requests.filter(({ method }) => method === 'PUT' || method === 'DELETE');
+    expect(sent.length).toBeGreaterThan(12);
+    expect(sent.filter(({ headers }) => headers['schedule-reply'] !== 'F')).toEqual([]);
+    const lines = sent.flatMap(({ body }) => body.replaceAll(/\r\n[ \t]/g, '').split('\r\n'));
+    const people = lines.filter((line) => /^(ORGANIZER|ATTENDEE)/.test(line));
+    expect(people.length).toBeGreaterThan(0);
+    expect(people.filter((line) => !line.includes('SCHEDULE-AGENT=CLIENT'))).toEqual([]);
+    expect(lines.some((line) => line.startsWith('METHOD'))).toBe(false);
+    expect(world.server.mails).toEqual([]);
   });
 });

@@ -94,7 +94,7 @@ export async function aDeliveryWorld(options: WorldOptions = {}): Promise<Delive
   });
   await saveTarget(store.db, box, target);
 
-  const writeTimeoutMs = options.writeTimeoutMs ?? (isReal ? 20_000 : 400);
+  const writeTimeoutMs = options.writeTimeoutMs ?? (isReal ? 20_000 : 3_000);
   const dav = openCalDav(account, { timeoutMs: writeTimeoutMs });
   const deps: DeliverDeps = {
     store,
