@@ -5,6 +5,7 @@ import { cached } from './cached.ts';
 import type { Env } from './config/env.ts';
 import { instanceSuffix } from './consolidate/identity.ts';
 import { openCalDav, type CalDav } from './dav/calendar-client.ts';
+import { flowInbox } from './flow-inbox.ts';
 import { closeServer, createApp, listen } from './http/app.ts';
 import { openHints, type Hints } from './jobs/hints.ts';
 import { holderName } from './jobs/holder.ts';
@@ -18,6 +19,7 @@ import { SecretBox } from './shared/secret-box.ts';
 import { openTargetPassword } from './store/configuration.ts';
 import { instanceOf, openStore, type Store } from './store/database.ts';
 import { startEmbedded } from './store/embedded-postgres.ts';
+import { wantReading } from './store/sources.ts';
 import type { TargetState } from './store/targets.ts';
 import { version } from './version.ts';
 
@@ -113,6 +115,22 @@ export async function compose(options: ComposeOptions): Promise<Product> {
     });
     opened.push(() => worker.stop());
 
+    const flows = flowInbox({
+      store,
+      instance,
+      log,
+      box,
+      clock,
+      onChanged: (target) => hints.send('deliver', target),
+      onReadable: (source) => {
+        // Only a hint: should it fail, the next poll finds the change.
+        void wantReading(store.db, source).then(
+          () => hints.send('ingest', source),
+          () => undefined,
+        );
+      },
+    });
+
     return {
       store,
       box,
@@ -122,7 +140,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       sources,
       openTarget,
       async startWeb() {
-        const app = createApp({ db: store.db, log, apiKey: env.apiKey, version, startedAt });
+        const app = createApp({ db: store.db, log, apiKey: env.apiKey, flows, version, startedAt });
         const server: Server = await listen(app, env.host, env.port);
         opened.push(() => closeServer(server));
         const { port } = server.address() as AddressInfo;

@@ -5,6 +5,7 @@ import Koa from 'koa';
 import { SyncError, toSyncError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
 import type { Db } from '../store/database.ts';
+import { addFlowRoutes, type FlowInbox } from './powerautomate.ts';
 import { answers, readActivity, readStatus } from '../store/status.ts';
 
 export interface HttpDeps {
@@ -13,6 +14,8 @@ export interface HttpDeps {
   readonly apiKey: string | null;
   readonly version: string;
   readonly startedAt: Date;
+  /** Takes in what flows post; without it their addresses are not there. */
+  readonly flows?: FlowInbox;
 }
 
 /** The product's HTTP door: a table of routes over named steps. */
@@ -21,6 +24,7 @@ export function createApp(deps: HttpDeps): Koa {
   app.use(answerErrors(deps.log));
   app.use(logRequests(deps.log));
   const router = new Router();
+  if (deps.flows !== undefined) addFlowRoutes(router, { inbox: deps.flows, log: deps.log });
 
   router.get('/api/health', async (ctx) => {
     const ready = await answers(deps.db);
