@@ -122,12 +122,11 @@ async function answer(ctx: Context, { inbox }: FlowRouteDeps, wanted: Wanted, bo
   }
   const stored = await inbox.accept(sourceId, read.post);
   if (signature !== '') inbox.remember(signature);
-  if (stored.kind === 'unknown') refuse(ctx, ...refusals.unknown);
-  else if (stored.kind === 'paused') accepted(ctx, { changed: 0, note: 'The source is paused; nothing was stored.' });
-  else {
+  if (stored.kind === 'stored') {
     const { changed, removed, held, outdated } = stored;
     accepted(ctx, { changed, removed, held, outdated });
-  }
+  } else if (stored.kind === 'paused') accepted(ctx, { changed: 0, note: 'The source is paused; nothing was stored.' });
+  else refuse(ctx, ...refusals.unknown);
 }
 
 type Post =
