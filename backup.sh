@@ -96,8 +96,8 @@ folder=$(mktemp -d)
 trap "rm -rf \"$folder\"" EXIT
 mkdir -p "$folder/Specific/db"
 mkdir "$folder/config"
-tar -cf - --exclude="./.before-*" -C config . | tar -xf - -C "$folder/config"
-tar -cf - --exclude="./.before-*" --exclude="./db/db.sqlite*" --exclude=./sessions -C Specific . | tar -xf - -C "$folder/Specific"
+tar -cf - --exclude="./.before-*" -C config . | tar -xpf - -C "$folder/config"
+tar -cf - --exclude="./.before-*" --exclude="./db/db.sqlite*" --exclude=./sessions -C Specific . | tar -xpf - -C "$folder/Specific"
 if [ -f Specific/db/db.sqlite ]; then
   to=$folder/Specific/db/db.sqlite
   if command -v sqlite3 >/dev/null; then
@@ -112,12 +112,14 @@ if [ -f Specific/db/db.sqlite ]; then
     echo "sqlite3, php with pdo_sqlite or Node 24 is needed to copy the database of Baikal." >&2
     exit 1
   fi
+  chmod --reference=Specific/db/db.sqlite "$to"
+  chmod --reference=Specific/db "$folder/Specific/db"
 fi
 tar -cf - -C "$folder" .
 '
 mkdir "$content/baikal"
 if [ "$way" = compose ]; then
-  docker compose exec -T baikal sh -c "$baikal_snapshot" sh /var/www/baikal '' | tar -xf - -C "$content/baikal" ||
+  docker compose exec -T baikal sh -c "$baikal_snapshot" sh /var/www/baikal '' | tar -xpf - -C "$content/baikal" ||
     fail 1 "Baikal's data could not be copied from its container."
 elif [ -n "${BAIKAL_DATA:-}" ]; then
   if [ ! -d "$BAIKAL_DATA/config" ] || [ ! -d "$BAIKAL_DATA/Specific" ]; then
@@ -125,7 +127,7 @@ elif [ -n "${BAIKAL_DATA:-}" ]; then
   fi
   node=$home/node_modules/.bin/node
   [ -x "$node" ] || node=$(command -v node || true)
-  sh -c "$baikal_snapshot" sh "$BAIKAL_DATA" "$node" | tar -xf - -C "$content/baikal" || fail 1 "Baikal's data could not be copied."
+  sh -c "$baikal_snapshot" sh "$BAIKAL_DATA" "$node" | tar -xpf - -C "$content/baikal" || fail 1 "Baikal's data could not be copied."
 fi
 backend=$(sed -n "s/^ *backend: *['\"]\{0,1\}\([a-z]*\).*/\1/p" "$content/baikal/config/baikal.yaml" 2>/dev/null || true)
 if [ -n "$backend" ] && [ "$backend" != sqlite ]; then

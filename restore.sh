@@ -59,7 +59,7 @@ else
   ln -s "$archive" "$draft/plain"
 fi
 mkdir "$draft/content"
-tar -C "$draft/content" --strip-components=1 --no-same-owner -xzf "$draft/plain" || fail 2 "$archive is damaged; take another one."
+tar -C "$draft/content" --strip-components=1 --no-same-owner -xpzf "$draft/plain" || fail 2 "$archive is damaged; take another one."
 content=$draft/content
 (cd "$content" && sha256sum --quiet -c SHA256SUMS) || fail 2 "$archive is damaged; take another one."
 
@@ -142,18 +142,18 @@ for name in config Specific; do
   find "$name" -mindepth 1 -maxdepth 1 ! -name ".before-*" -exec mv {} "$name/.$2/" \;
   rmdir "$name/.$2" 2>/dev/null || true
 done
-tar -xf - --no-same-owner
+tar -xpf - --no-same-owner --no-overwrite-dir
 for name in config Specific; do chown -R "$(stat -c %u:%g "$name")" "$name"; done
 '
   if [ "$way" = compose ]; then
     docker compose stop baikal >/dev/null 2>&1
-    tar -C "$content/baikal" -cf - . |
+    tar -C "$content/baikal" -cf - config Specific |
       docker compose run --rm --no-deps -T --entrypoint sh baikal -c "$put_baikal" sh /var/www/baikal "$aside" ||
       fail 1 "Baikal's data could not be written."
     docker compose start baikal >/dev/null 2>&1 || fail 1 'Baikal does not start.'
   else
     mkdir -p "$BAIKAL_DATA"
-    tar -C "$content/baikal" -cf - . | sh -c "$put_baikal" sh "$BAIKAL_DATA" "$aside" ||
+    tar -C "$content/baikal" -cf - config Specific | sh -c "$put_baikal" sh "$BAIKAL_DATA" "$aside" ||
       fail 1 "Baikal's data could not be written."
   fi
   echo "Baikal's data is back; what was there before is in config/.$aside and Specific/.$aside."
