@@ -447,6 +447,27 @@ describe('an event that leaves the window', () => {
   });
 });
 
+describe('an event that goes to another calendar and comes back', () => {
+  it.each([1, 2, 3, 4, 5, 6])('is there at the end, however Graph tells it (%i)', async (seed) => {
+    const disorder = { seed, shuffle: true, duplicates: 0, replays: 0, emptyPages: 0, strangeRemovals: false };
+    world.stage.simulator.switches.disorder = disorder;
+    const other = world.mailbox.addCalendar('Other');
+    const [event] = fill(2);
+    if (event === undefined) throw new Error('There is no event.');
+    await world.stage.sync();
+    world.calendar.move(event, other);
+    await again();
+    expect(world.titles()).toEqual(['Event 1']);
+
+    // Its removal and its return are told in one round.
+    other.move(event, world.calendar);
+    world.calendar.move(event, other);
+    other.move(event, world.calendar);
+    await again();
+    expect(world.titles()).toEqual(['Event 0', 'Event 1']);
+  });
+});
+
 describe('a rescheduled series', () => {
   it.each(['yes', 'no', 'nor-seriesMasterId'] as const)(
     'leaves no ghosts, with immutable occurrence ids: %s',

@@ -35,7 +35,8 @@ export function assemble(items: readonly unknown[], owner: Owner): Assembled {
     const { id, seriesMasterId } = event;
     if (id === null) continue;
     for (const siblings of members.values()) siblings.delete(id);
-    if (event.isRemoved) mark(id, 'removed');
+    // Both there and gone on one page, in no order that means anything: it is asked for, whether it was known or not.
+    if (event.isRemoved) mark(id, claims.has(id) || isToldOf(stale.get(id)) ? 'thin' : 'removed');
     else if (event.type === 'seriesMaster' || event.recurrence !== null) {
       masters.add(id);
       mark(id, 'member');
@@ -59,6 +60,10 @@ export function assemble(items: readonly unknown[], owner: Owner): Assembled {
     if (!masters.has(master) && ids.size <= MAX_STRAYS) for (const id of ids) mark(id, 'member');
   }
   return { claims: [...claims.values()], stale: [...stale.values()] };
+}
+
+function isToldOf(stale: Stale | undefined): boolean {
+  return stale !== undefined && stale.why !== 'removed';
 }
 
 /** Rows that carry times only, or not even these, as some answers do. An event without title has an empty one. */
