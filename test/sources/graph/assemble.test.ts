@@ -55,7 +55,7 @@ describe('a page of delta', () => {
 
   it('lets the last word count where an id comes twice', () => {
     expect(page(anEvent({ subject: 'old' }), anEvent({ subject: 'new' })).claims).toEqual(['EV1: new']);
-    expect(page(anEvent(), removed('EV1'))).toEqual({ claims: [], stale: [{ key: 'EV1', why: 'removed' }] });
+    expect(page(anEvent(), removed('EV1'))).toEqual({ claims: [], stale: [{ key: 'EV1', why: 'thin' }] });
     expect(page(removed('EV1'), anEvent())).toEqual({ claims: ['EV1: Boiler check'], stale: [] });
     expect(page(anEvent({ id: 'EVm1' }), aMaster())).toEqual({ claims: [], stale: [{ key: 'EVm1', why: 'member' }] });
     expect(page(removed('EVm1'), aStub('o1'), aMaster()).stale).toEqual([{ key: 'EVm1', why: 'member' }]);
