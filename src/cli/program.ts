@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { SyncError } from '../shared/errors.ts';
 import { version } from '../version.ts';
 import { applyCommand, diffCommand, exportCommand } from './apply.ts';
 import { exitCodes, tellFailure, type Overrides } from './context.ts';
@@ -23,10 +24,17 @@ interface Json {
 /** Runs one command line. Gives the exit code; never throws for what a person did wrong. */
 export async function runProgram(args: readonly string[], overrides: Overrides): Promise<number> {
   let code: number = exitCodes.ok;
+  const isJson = args.includes('--json');
   const program = new Command('calendar-sync')
     .description('Mirrors the calendars of several Microsoft 365 tenants into one CalDAV account.')
     .version(version)
     .exitOverride()
+    .configureOutput({
+      // As JSON it is told below.
+      outputError: (text, print) => {
+        if (!isJson) print(text);
+      },
+    })
     .configureHelp({ sortSubcommands: false })
     .addHelpText('after', help.codes);
   const json = new Option('--json', 'print JSON for programs');
@@ -168,10 +176,19 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     await program.parseAsync(['node', 'calendar-sync', ...args]);
     return code;
   } catch (thrown) {
+    if (!(thrown instanceof CommanderError)) return tellFailure(thrown, isJson);
     // Commander has told the person already; asking for help or the version is no fault.
-    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exitCodes.ok : exitCodes.invalid;
-    return tellFailure(thrown, args.includes('--json'));
+    if (thrown.exitCode === 0) return exitCodes.ok;
+    if (isJson) tellFailure(wrongUsage(thrown), true);
+    return exitCodes.invalid;
   }
+}
+
+function wrongUsage({ message }: CommanderError): SyncError {
+  return new SyncError(message.replace(/^error: /, ''), {
+    code: 'cli.usage',
+    recovery: { kind: 'operator', remedy: 'See "calendar-sync --help", or --help after a command.' },
+  });
 }
 
 function parseInstant(text: string): Date {

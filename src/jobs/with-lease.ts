@@ -8,6 +8,12 @@ export const writeTimeoutMs = 40_000;
 const renewEveryMs = 5_000;
 
 /**
+ * Leases that runs of this process are under, as `holder name`. One that the database ascribes to us and that is not
+ * here is left over: its release, or the answer to its taking, was lost together with the connection.
+ */
+const heldHere = new Set<string>();
+
+/**
  * Runs `work` while holding the lease, renewing it; `work`'s signal aborts when the lease is lost or `outer` aborts.
  * Null when somebody else holds it.
  */
@@ -18,24 +24,40 @@ export async function withLease<T>(
   outer: AbortSignal,
   work: (lease: Lease, signal: AbortSignal) => Promise<T>,
 ): Promise<{ readonly result: T } | null> {
-  const lease = await acquireLease(db, name, holder, leaseTtlMs, isDeadHolder);
-  if (lease === null) return null;
+  const here = `${holder} ${name}`;
+  if (heldHere.has(here)) return null;
+  heldHere.add(here);
+  try {
+    const isLeftOver = (present: string): boolean => present === holder || isDeadHolder(present);
+    const lease = await acquireLease(db, name, holder, leaseTtlMs, isLeftOver);
+    return lease === null ? null : { result: await underLease(db, lease, outer, work) };
+  } finally {
+    heldHere.delete(here);
+  }
+}
+
+async function underLease<T>(
+  db: Db,
+  lease: Lease,
+  outer: AbortSignal,
+  work: (lease: Lease, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const lost = new AbortController();
   let lastRenewal = performance.now();
   const timer = setInterval(() => {
     void renewLease(db, lease, leaseTtlMs).then(
       (isOurs) => {
         if (isOurs) lastRenewal = performance.now();
-        else lost.abort(new Error(`lease ${name} was taken over`));
+        else lost.abort(new Error(`lease ${lease.name} was taken over`));
       },
       () => {
         // The database is away: the lease may be renewed later, unless it has run out by then.
-        if (performance.now() - lastRenewal > leaseTtlMs) lost.abort(new Error(`lease ${name} ran out`));
+        if (performance.now() - lastRenewal > leaseTtlMs) lost.abort(new Error(`lease ${lease.name} ran out`));
       },
     );
   }, renewEveryMs);
   try {
-    return { result: await work(lease, AbortSignal.any([outer, lost.signal])) };
+    return await work(lease, AbortSignal.any([outer, lost.signal]));
   } finally {
     clearInterval(timer);
     await releaseLease(db, lease).catch(() => undefined);

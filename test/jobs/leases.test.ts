@@ -183,6 +183,16 @@ describe('work under a lease', () => {
     expect(rows).toEqual([{ holder: 'second' }]);
   });
 
+  it('takes up again what it holds only because its release was lost with the connection', async () => {
+    await take('worker');
+    expect(await withLease(store.db, 'source:one', 'worker', open, ({ fence }) => Promise.resolve(fence))).toEqual({
+      result: '2',
+    });
+    await withLease(store.db, 'source:one', 'worker', open, async () => {
+      expect(await withLease(store.db, 'source:one', 'worker', open, () => Promise.resolve('twice'))).toBeNull();
+    });
+  });
+
   it('is told to stop when the worker stops', async () => {
     const outer = new AbortController();
     await withLease(store.db, 'source:one', 'first', outer.signal, (_, signal) => {
