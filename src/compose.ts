@@ -10,6 +10,7 @@ import { closeServer, createApp, listen } from './http/app.ts';
 import { openHints, type Hints } from './jobs/hints.ts';
 import { holderName } from './jobs/holder.ts';
 import { writeTimeoutMs } from './jobs/with-lease.ts';
+import { subscriptionKeeper, type SubscriptionKeeper } from './jobs/subscriptions.ts';
 import { createWorker, type Worker } from './jobs/worker.ts';
 import { sourceOpener, type SourceOpener } from './open-sources.ts';
 import { systemClock, type Clock } from './shared/clock.ts';
@@ -19,6 +20,7 @@ import { SecretBox } from './shared/secret-box.ts';
 import { openTargetPassword } from './store/configuration.ts';
 import { instanceOf, openStore, type Store } from './store/database.ts';
 import { startEmbedded } from './store/embedded-postgres.ts';
+import { notificationSecret } from './store/subscriptions.ts';
 import { wantReading } from './store/sources.ts';
 import type { TargetState } from './store/targets.ts';
 import { version } from './version.ts';
@@ -41,6 +43,7 @@ export interface Product {
   readonly box: SecretBox;
   readonly worker: Worker;
   readonly hints: Hints;
+  readonly subscriptions: SubscriptionKeeper;
   readonly databaseKind: 'embedded' | 'server';
   readonly sources: SourceOpener;
   openTarget(target: Pick<TargetState, 'id' | 'url' | 'username' | 'passwordSealed'>): CalDav;
@@ -98,11 +101,12 @@ export async function compose(options: ComposeOptions): Promise<Product> {
     };
     opened.push(() => accounts.clear());
 
+    const holder = holderName();
     const worker = createWorker({
       store,
       log,
       hints,
-      holder: holderName(),
+      holder,
       ingest: {
         store,
         instance,
@@ -114,6 +118,22 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       deliver: { store, clock, log, random, open: openTarget },
     });
     opened.push(() => worker.stop());
+
+    const secret = await notificationSecret(store.db, () => randomBytes(24).toString('base64url'));
+    const hint = (id: string): void => hints.send('ingest', id);
+    const subscriptions = subscriptionKeeper({
+      store,
+      log,
+      clock,
+      random,
+      mint: () => randomBytes(32).toString('base64url'),
+      holder,
+      publicUrl: env.publicUrl,
+      secret,
+      open: (tenantId) => sources.graph(tenantId),
+      hint,
+    });
+    opened.push(() => subscriptions.stop());
 
     const flows = flowInbox({
       store,
@@ -136,17 +156,22 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       box,
       worker,
       hints,
+      subscriptions,
       databaseKind: embedded === null ? 'server' : 'embedded',
       sources,
       openTarget,
       async startWeb() {
-        const app = createApp({ db: store.db, log, apiKey: env.apiKey, flows, version, startedAt });
+        const notifications = { secret, hint };
+        const app = createApp({ db: store.db, log, apiKey: env.apiKey, flows, version, startedAt, notifications });
         const server: Server = await listen(app, env.host, env.port);
         opened.push(() => closeServer(server));
         const { port } = server.address() as AddressInfo;
         return { url: `http://${env.host.includes(':') ? `[${env.host}]` : env.host}:${port}` };
       },
-      startWorker: () => worker.start(),
+      async startWorker() {
+        await worker.start();
+        subscriptions.start();
+      },
       close: closeAll,
     };
   } catch (thrown) {

@@ -7,6 +7,7 @@ import type { Log } from '../shared/log.ts';
 import type { Db } from '../store/database.ts';
 import { addFlowRoutes, type FlowInbox } from './powerautomate.ts';
 import { answers, readActivity, readStatus } from '../store/status.ts';
+import { addGraphNotifications, type GraphNotificationDeps } from './graph-notifications.ts';
 
 export interface HttpDeps {
   readonly db: Db;
@@ -16,6 +17,8 @@ export interface HttpDeps {
   readonly startedAt: Date;
   /** Takes in what flows post; without it their addresses are not there. */
   readonly flows?: FlowInbox;
+  /** Takes in Graph's notifications; without it their addresses are not there. */
+  readonly notifications?: Pick<GraphNotificationDeps, 'secret' | 'hint'>;
 }
 
 /** The product's HTTP door: a table of routes over named steps. */
@@ -25,6 +28,8 @@ export function createApp(deps: HttpDeps): Koa {
   app.use(logRequests(deps.log));
   const router = new Router();
   if (deps.flows !== undefined) addFlowRoutes(router, { inbox: deps.flows, log: deps.log });
+  const notifications =
+    deps.notifications && addGraphNotifications(router, { db: deps.db, log: deps.log, ...deps.notifications });
 
   router.get('/api/health', async (ctx) => {
     const ready = await answers(deps.db);
@@ -40,6 +45,7 @@ export function createApp(deps: HttpDeps): Koa {
       version: deps.version,
       startedAt: deps.startedAt.toISOString(),
       memoryBytes: process.memoryUsage.rss(),
+      notifications: notifications?.counts,
       ...(await readStatus(deps.db)),
       ...(await readActivity(deps.db)),
     };

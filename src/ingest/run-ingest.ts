@@ -3,7 +3,7 @@ import { SyncError, toSyncError } from '../shared/errors.ts';
 import { recordHistory } from '../store/history.ts';
 import { settleHandOver } from '../store/hand-over.ts';
 import type { Lease } from '../store/leases.ts';
-import { loadSource, recordFailure, recordReading, type SourceState } from '../store/sources.ts';
+import { loadSource, pollWithPushSeconds, recordFailure, recordReading, type SourceState } from '../store/sources.ts';
 import { guardRemovals } from './guard-removals.ts';
 import { readStreams } from './read-streams.ts';
 import { rebuildStale } from './rebuild-stale.ts';
@@ -70,8 +70,10 @@ async function handOver({ deps, state }: Run): Promise<void> {
   if (await deps.store.transaction((db) => settleHandOver(db))) deps.onChanged(state.targetId);
 }
 
-function pollDelayMs(state: SourceState, random: number): number {
-  return Math.round(state.config.everySeconds * 1_000 * (0.9 + 0.2 * random));
+/** Changes that Graph tells of need no frequent question; the question stays, for notifications get lost. */
+function pollDelayMs({ config, hasPush }: SourceState, random: number): number {
+  const seconds = hasPush ? Math.max(config.everySeconds, pollWithPushSeconds) : config.everySeconds;
+  return Math.round(seconds * 1_000 * (0.9 + 0.2 * random));
 }
 
 /** Writes a failure down where it decides what happens next; what only concerns this worker leaves no trace. */

@@ -60,6 +60,26 @@ export const EVENTS = {
     'A source needs a person; it is probed hourly until it answers.',
   ),
   'source.resumed': kind<{ source: string }>('info', 'A paused source answers again.'),
+  'subscription.created': kind<{ source: string; why: string; scope: string; minutes: number }>(
+    'info',
+    'Graph tells of changes of a source from now on; minutes until the subscription ends unless it is renewed.',
+  ),
+  'subscription.renewed': kind<{ source: string; minutes: number }>(
+    'info',
+    'A subscription was renewed; minutes until it ends.',
+  ),
+  'subscription.removed': kind<{ source: string; why: string }>(
+    'info',
+    'A subscription is no more: ended by us, found to be nobody’s (no source then), or lost by Graph.',
+  ),
+  'subscription.failed': kind<{ source: string; during: string; code: string; reason: string }>(
+    'warn',
+    'Graph does not tell of changes of a source; it is polled, and asked again later.',
+  ),
+  'notifications.ignored': kind<{ unknown: number; wrongState: number; malformed: number }>(
+    'info',
+    'Items that were posted to the notification address and not heeded: of an unknown subscription, with a wrong client state, unreadable.',
+  ),
   'target.failing': kind<{ target: string; code: string; failures: number }>(
     'warn',
     'A target does not take what it should show; claims go on collecting.',

@@ -30,6 +30,8 @@ export const TenantRow = defineEntity({
     client: p.text(),
     access: p.text(),
     ceiling: p.text(),
+    /** Whether its sources may be watched by change notifications. */
+    hasPush: p.boolean().default(true),
     credentialKind: p.text().nullable(),
     secretSealed: sealed(),
     certificate: p.text().nullable(),
@@ -113,6 +115,8 @@ export const SourceRow = defineEntity({
     yieldsTo: p.text().nullable(),
     /** When a reading last proved that we show what the source shows. */
     freshAt: at().nullable(),
+    /** A notification came: changes that lag behind it are asked for then. */
+    followUpAt: at().nullable(),
     updatedAt: at(),
   },
 });
@@ -132,6 +136,37 @@ export const StreamRow = defineEntity({
     windowTo: at(),
     startedAt: at(),
     finishedAt: at().nullable(),
+  },
+});
+
+export const SubscriptionRow = defineEntity({
+  name: 'SubscriptionRow',
+  tableName: 'subscription',
+  properties: {
+    /** The source may be gone already: the row stays until Graph was told. */
+    sourceId: p.text().primary(),
+    tenantId: p.text(),
+    mailbox: p.text(),
+    calendar: p.text(),
+    /** `calendar`: tells of this calendar for certain; `mailbox`: stands in where Graph refuses that. */
+    scope: p.text(),
+    resource: p.text().nullable(),
+    /** Graph's id of it; sources of one resource share one. Null: there is none now. */
+    graphId: p.text().nullable(),
+    clientStateHash: p.text().nullable(),
+    /** The PUBLIC_URL that it was made for. */
+    url: p.text(),
+    /** The longest life that Graph granted. */
+    minutes: p.integer(),
+    /** Graph was asked to make it and the answer is not recorded yet. */
+    attemptedAt: at().nullable(),
+    createdAt: at().nullable(),
+    expiresAt: at().nullable(),
+    renewAt: at().nullable(),
+    notBefore: at().nullable(),
+    failures: p.integer().default(0),
+    code: p.text().nullable(),
+    reason: p.text().nullable(),
   },
 });
 
@@ -381,6 +416,7 @@ export const entities = [
   TargetCalendarRow,
   SourceRow,
   StreamRow,
+  SubscriptionRow,
   StaleRow,
   ClaimRow,
   TombstoneRow,

@@ -29,6 +29,8 @@ export interface SourceState {
   readonly isFullWanted: boolean;
   readonly failures: number;
   readonly pausedCode: string | null;
+  /** Whether change notifications tell of this calendar for certain. */
+  readonly hasPush: boolean;
   /** Digest of its settings, its secret, its tenant and the clouds: unchanged, an opened source may go on serving. */
   readonly access: string;
   readonly streams: readonly Stream[];
@@ -44,6 +46,12 @@ export function superseded(sourceId: string): SyncError {
 
 const windowBound = (column: string) => sql.raw(`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`);
 
+/** Seconds between polls of a source whose changes are told: at least so many. */
+export const pollWithPushSeconds = 600;
+
+/** Of a subscription `u`: Graph tells of the very calendar that is read. */
+export const isLivePush = sql.raw(`u.graph_id is not null and u.scope = 'calendar' and u.expires_at > now()`);
+
 export async function loadSource(db: Db, id: string): Promise<SourceState | null> {
   const found = await sql<{
     settings: SourceConfig;
@@ -56,12 +64,14 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
     isFullWanted: boolean;
     failures: number;
     pausedCode: string | null;
+    hasPush: boolean;
     access: string;
     streams: Stream[] | null;
   }>`
     select s.settings, s.target_id as "targetId", s.calendar_id as "calendarId", t.dedupe, s.epoch,
       s.wanted_version as "wantedVersion", s.done_version as "doneVersion", s.is_full_wanted as "isFullWanted",
       s.failures, s.paused_code as "pausedCode",
+      exists (select from subscription u where u.source_id = s.id and ${isLivePush}) as "hasPush",
       md5(concat(s.settings, s.secret_sealed, (select n::text from tenant n where n.id = s.tenant_id),
         (select string_agg(c::text, '' order by c.id) from cloud c))) as access,
       (select json_agg(json_build_object('id', r.id::text, 'kind', r.kind, 'cursor', r.cursor,
@@ -230,7 +240,8 @@ const isCurrent = (state: SourceState, fence: string) =>
 const readingDone = (state: SourceState, nextPollMs: number) =>
   sql`done_version = greatest(s.done_version, ${state.wantedVersion}), failures = 0, not_before = null,
     paused_code = null, paused_reason = null, remedy = null, fresh_at = now(),
-    next_poll_at = now() + ${nextPollMs} * interval '1 millisecond'`;
+    next_poll_at = least(now() + ${nextPollMs} * interval '1 millisecond',
+      case when s.follow_up_at > now() then s.follow_up_at end)`;
 
 /** A run ended well: what was wanted when it began is done. */
 export async function recordReading(db: Db, state: SourceState, fence: string, nextPollMs: number): Promise<void> {

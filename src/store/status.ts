@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 
+import { isLivePush, pollWithPushSeconds } from './sources.ts';
 export interface SourceStatus {
   readonly id: string;
   readonly kind: string;
@@ -18,6 +19,11 @@ export interface SourceStatus {
   readonly reason: string | null;
   readonly remedy: string | null;
 }
+  /** Change notifications: `live`, `mailbox` (they may tell of this calendar or not), `off`; null: not a kind that has them. */
+  readonly push: 'live' | 'mailbox' | 'off' | null;
+  /** Why they are not live, where something stands in their way. */
+  readonly pushCode: string | null;
+  readonly pushReason: string | null;
 
 export interface TargetStatus {
   readonly id: string;
@@ -39,6 +45,9 @@ export interface Status {
 const iso = (column: string) => sql.raw(`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`);
 
 /** A source is late when it has not been proven fresh for three of its intervals and a minute. */
+const pollSeconds = sql`greatest(coalesce((s.settings->>'everySeconds')::int, 60),
+  case when u.source_id is not null and ${isLivePush} then ${pollWithPushSeconds}::int end)`;
+
 export async function readStatus(db: Db): Promise<Status> {
   const sources = await sql<SourceStatus>`
     select s.id, s.kind, s.target_id || '/' || s.calendar_id as target, ${iso('s.fresh_at')} as "freshAt",
@@ -47,12 +56,15 @@ export async function readStatus(db: Db): Promise<Status> {
         when s.failures > 0 then 'failing'
         when s.fresh_at is null then 'reading'
         when s.kind <> 'powerautomate'
-          and s.fresh_at < now() - (3 * coalesce((s.settings->>'everySeconds')::int, 60) + 60) * interval '1 second' then 'late'
+          and s.fresh_at < now() - (3 * ${pollSeconds} + 60) * interval '1 second' then 'late'
         else 'fresh' end as state,
       coalesce(c.shown, 0)::int as shown, coalesce(c.hidden, 0)::int as hidden, coalesce(c.held, 0)::int as held,
       (select count(*)::int from stale_series x where x.source_id = s.id) as stale,
-      s.failures, s.paused_code as code, s.paused_reason as reason, s.remedy
-    from source s left join (
+      s.failures, s.paused_code as code, s.paused_reason as reason, s.remedy,
+      case when s.kind <> 'graph' then null when u.graph_id is null or u.expires_at <= now() then 'off'
+        when u.scope = 'mailbox' then 'mailbox' else 'live' end as push,
+      u.code as "pushCode", u.reason as "pushReason"
+    from source s left join subscription u on u.source_id = s.id left join (
       select source_id, count(*) filter (where series is not null) as shown, count(*) filter (where series is null) as hidden,
         count(*) filter (where state = 'held') as held
       from claim group by source_id) c on c.source_id = s.id
@@ -105,6 +117,7 @@ export async function readChecks(db: Db): Promise<Readonly<Record<string, number
 }
 
 export async function answers(db: Db): Promise<boolean> {
+/** Whether the database answers within two seconds: who asks for health will not wait for longer. */
   try {
     await sql`select 1`.execute(db);
     return true;

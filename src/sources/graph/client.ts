@@ -1,7 +1,7 @@
 import { Client, ResponseType, type Context, type Middleware } from '@microsoft/microsoft-graph-client';
 import { systemClock, type Clock } from '../../shared/clock.ts';
 import { SyncError } from '../../shared/errors.ts';
-import { classify, networkFault, readFailure } from './errors.ts';
+import { classify, networkFault, readFailure, type FailedAnswer } from './errors.ts';
 import { limiter } from './limiter.ts';
 import { tokens, type TokenOptions } from './tokens.ts';
 
@@ -25,10 +25,31 @@ export interface GraphRequest {
   readonly signal: AbortSignal;
 }
 
-/** Read-only access to Graph with the app's own permissions, for one tenant. */
+/** The one thing of Graph that we write: which changes it tells us of. */
+export type SubscriptionRequest =
+  | { readonly do: 'create'; readonly body: Readonly<Record<string, string>>; readonly signal: AbortSignal }
+  | {
+      readonly do: 'renew';
+      readonly id: string;
+      readonly body: { readonly expirationDateTime: string };
+      readonly signal: AbortSignal;
+    }
+  | { readonly do: 'delete'; readonly id: string; readonly signal: AbortSignal };
+
+/** `json` is null where the answer has no body. A refusal comes with what Graph said, for it decides what is tried next. */
+export type SubscriptionAnswer =
+  | { readonly kind: 'ok'; readonly json: unknown }
+  | { readonly kind: 'refused'; readonly answer: FailedAnswer; readonly error: SyncError };
+
+/** Access to Graph with the app's own permissions, for one tenant: read-only but for subscriptions. */
 export interface GraphClient {
   /** The answer's JSON. Throws SyncError, see `classify`. */
   get(request: GraphRequest): Promise<unknown>;
+  /**
+   * Makes, renews or ends a subscription. Making one stays open while Graph calls our address, 20 s at worst. Throws
+   * SyncError when no answer came: then it is unknown whether it was done.
+   */
+  subscribe(request: SubscriptionRequest): Promise<SubscriptionAnswer>;
   /** Gets a token, which proves the credential but no permission. Throws SyncError. */
   signIn(): Promise<void>;
   /** Refuses a link that leads elsewhere: our token must not go there. Throws `graph.foreign_link`. */
@@ -82,31 +103,35 @@ export function graphClient(options: GraphClientOptions): GraphClient {
     ),
   });
 
+  const requestTo = (to: string, attempt: Attempt, pageSize: number | null, signal: AbortSignal): SdkRequest =>
+    sdk
+      .api(to)
+      .headers({ Prefer: prefer(pageSize), 'User-Agent': `calendar-sync/${version}` })
+      .options({ signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) })
+      .middlewareOptions([attempt])
+      .responseType(ResponseType.RAW);
+  const exchange = async (sending: Promise<unknown>, attempt: Attempt): Promise<{ answer: Response; body: string }> => {
+    let answer: Response;
+    try {
+      answer = (await sending) as Response;
+    } catch (thrown) {
+      throw attempt.failure ?? networkFault(thrown, host);
+    }
+    try {
+      return { answer, body: await answer.text() };
+    } catch (thrown) {
+      throw networkFault(thrown, host);
+    }
+  };
+
   const ask = async ({ mailbox, to, isPaged, signal }: GraphRequest): Promise<unknown> => {
     signal.throwIfAborted();
     const attempt = new Attempt();
     const pageSize = pageSizes.get(mailbox) ?? PAGE_SIZE;
     if ('link' in to) attempt.link = to.link;
-    const request = sdk
-      .api('link' in to ? to.link : to.path)
-      .headers({ Prefer: prefer(isPaged ? pageSize : null), 'User-Agent': `calendar-sync/${version}` })
-      .options({ signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) })
-      .middlewareOptions([attempt])
-      .responseType(ResponseType.RAW);
+    const request = requestTo('link' in to ? to.link : to.path, attempt, isPaged ? pageSize : null, signal);
     if ('path' in to) request.query(encoded(to.query ?? {}));
-
-    let answer: Response;
-    let body: string;
-    try {
-      answer = (await request.get()) as Response;
-    } catch (thrown) {
-      throw attempt.failure ?? networkFault(thrown, host);
-    }
-    try {
-      body = await answer.text();
-    } catch (thrown) {
-      throw networkFault(thrown, host);
-    }
+    const { answer, body } = await exchange(request.get(), attempt);
     if (answer.ok) {
       if (isPaged) pageSizes.set(mailbox, Math.min(PAGE_SIZE, pageSize + SMALLEST_PAGE));
       return parse(body, host);
@@ -122,6 +147,16 @@ export function graphClient(options: GraphClientOptions): GraphClient {
     checkLink,
     async signIn() {
       await keys.get();
+    },
+    async subscribe(request) {
+      request.signal.throwIfAborted();
+      const attempt = new Attempt();
+      const path = request.do === 'create' ? '/subscriptions' : `/subscriptions/${encodeURIComponent(request.id)}`;
+      const sdkRequest = requestTo(path, attempt, null, request.signal);
+      const { answer, body } = await exchange(sent(sdkRequest, request), attempt);
+      if (answer.ok) return { kind: 'ok', json: body === '' ? null : parse(body, host) };
+      const refusal = readFailure(answer.status, body, answer.headers);
+      return { kind: 'refused', answer: refusal, error: classify(refusal, clock.now()) };
     },
     async get(request) {
       if ('link' in request.to) checkLink(request.to.link);
@@ -146,6 +181,19 @@ export function graphClient(options: GraphClientOptions): GraphClient {
 function prefer(pageSize: number | null): string {
   const wishes = ['IdType="ImmutableId"', 'outlook.timezone="UTC"', 'outlook.body-content-type="html"'];
   return [...wishes, ...(pageSize === null ? [] : [`odata.maxpagesize=${pageSize}`])].join(', ');
+}
+
+type SdkRequest = ReturnType<Client['api']>;
+
+function sent(sdkRequest: SdkRequest, request: SubscriptionRequest): Promise<unknown> {
+  switch (request.do) {
+    case 'create':
+      return sdkRequest.post(request.body);
+    case 'renew':
+      return sdkRequest.patch(request.body);
+    case 'delete':
+      return sdkRequest.delete();
+  }
 }
 
 /** The SDK joins values as they are. */
