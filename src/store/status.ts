@@ -44,7 +44,19 @@ export interface Status {
 
 const iso = (column: string) => sql.raw(`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`);
 
-/** A source is late when it has not been proven fresh for three of its intervals and a minute. */
+/**
+ * How long a flow may be silent: three times the usual gap between its last posts that told something, a day at least,
+ * for nights and weekends are silent too.
+ */
+const flowSilence = sql`greatest(interval '1 day', 3 * (
+  select percentile_cont(0.5) within group (order by gap) from (
+    select h.at - lag(h.at) over (order by h.at) as gap from (
+      select at from sync_history where source_id = s.id and action = 'ingest' order by at desc limit 30) h) g))`;
+
+/**
+ * A source is late when it has not been proven fresh for three of its intervals and a minute; one that flows post to,
+ * when they are silent for longer than they usually are.
+ */
 const pollSeconds = sql`greatest(coalesce((s.settings->>'everySeconds')::int, 60),
   case when u.source_id is not null and ${isLivePush} then ${pollWithPushSeconds}::int end)`;
 
@@ -57,6 +69,7 @@ export async function readStatus(db: Db): Promise<Status> {
         when s.fresh_at is null then 'reading'
         when s.kind <> 'powerautomate'
           and s.fresh_at < now() - (3 * ${pollSeconds} + 60) * interval '1 second' then 'late'
+        when s.kind = 'powerautomate' and s.fresh_at < now() - ${flowSilence} then 'late'
         else 'fresh' end as state,
       coalesce(c.shown, 0)::int as shown, coalesce(c.hidden, 0)::int as hidden, coalesce(c.held, 0)::int as held,
       (select count(*)::int from stale_series x where x.source_id = s.id) as stale,
