@@ -2,6 +2,7 @@ import { comparableFields } from '../calendar/compare-fields.ts';
 import { anchorFor, renderSeries } from '../calendar/render.ts';
 import type { Series } from '../calendar/series.ts';
 import { chooseClaim, type Candidate, type Choice } from '../consolidate/choose-claim.ts';
+import { conflictsOf, type Conflict } from '../consolidate/conflicts.ts';
 import { coversSlot } from '../consolidate/covers-slot.ts';
 import { resourceName } from '../consolidate/identity.ts';
 import type { WantedObject } from '../consolidate/plan-meeting.ts';
@@ -17,6 +18,8 @@ export interface Decision {
   readonly why: string;
   readonly sequence: number;
   readonly anchor: string | null;
+  /** In what the other copies disagree with the one that shows. */
+  readonly conflicts: readonly Conflict[];
 }
 
 export interface DecisionContext {
@@ -35,6 +38,7 @@ export function decideMeeting(meeting: DueMeeting, context: DecisionContext): De
     why,
     sequence: meeting.sequence,
     anchor: meeting.anchor,
+    conflicts: [],
   });
   const choose = (claims: readonly MeetingClaim[], pinnedSourceId: string | null): Choice<ClaimCandidate> | null =>
     chooseClaim(claims.map(toCandidate), { strategy: context.strategy, pinnedSourceId, now: context.now });
@@ -90,6 +94,10 @@ export function decideMeeting(meeting: DueMeeting, context: DecisionContext): De
     why: describeChoice(choice),
     sequence,
     anchor,
+    conflicts: conflictsOf(
+      claim,
+      meeting.claims.filter((other) => other.id !== claim.id && other.restored === null),
+    ),
   };
 }
 

@@ -5,6 +5,7 @@ import { backoffMs } from '../shared/backoff.ts';
 import type { Clock } from '../shared/clock.ts';
 import { SyncError, toSyncError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
+import { recordConflicts, type MeetingConflicts } from '../store/conflicts.ts';
 import type { Store } from '../store/database.ts';
 import { dropHeldDeletion } from '../store/deletions.ts';
 import { recordHistory } from '../store/history.ts';
@@ -165,6 +166,7 @@ class DeliverPass {
     const { store, target, right } = this.context;
     const decided: Decided[] = [];
     const waiting = new Map<string, string[]>();
+    const atOdds: MeetingConflicts[] = [];
     for (const meeting of due) {
       try {
         const decision = decideMeeting(meeting, {
@@ -173,6 +175,7 @@ class DeliverPass {
           calendarHrefs: this.context.calendarHrefs,
         });
         const steps = planMeeting(decision.wanted, meeting.objects, decision.why);
+        if (!isDeleting && (meeting.claims.length > 1 || meeting.hasConflicts)) atOdds.push(oddsOf(meeting, decision));
         const calendarId = this.goneAmong(steps);
         if (calendarId !== null) waiting.set(calendarId, [...(waiting.get(calendarId) ?? []), meeting.id]);
         else if (steps.length > 0 && decision.wanted.length === 0 && !isDeleting) this.deferred.push(meeting.id);
@@ -181,6 +184,7 @@ class DeliverPass {
         await this.recordFailure(meeting, unrenderable(thrown));
       }
     }
+    await recordConflicts(store, atOdds);
     for (const [calendarId, ids] of waiting) await this.postpone(calendarId, ids);
     const allowed = isDeleting ? await passCeiling(this.context, decided) : decided;
     const openedAt = performance.now();
@@ -445,6 +449,11 @@ function intentOf(meeting: DueMeeting, step: Step<MeetingObject>): Omit<Intent, 
     uid,
     bodyMd5: step.do === 'delete' ? null : md5(step.wanted.text),
   };
+}
+
+function oddsOf(meeting: DueMeeting, { conflicts, why }: Decision): MeetingConflicts {
+  const sourceIds = meeting.claims.map(({ sourceId }) => sourceId);
+  return { meetingId: meeting.id, wantedVersion: meeting.wantedVersion, conflicts, rule: why, sourceIds };
 }
 
 function deliveredOf(meeting: DueMeeting, decision: Decision): DeliveredRecord {

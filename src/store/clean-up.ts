@@ -14,6 +14,9 @@ export async function cleanUp(db: Db): Promise<void> {
   );
   await sql`delete from tombstone where at < now() - ${tombstoneDays} * interval '1 day'`.execute(db);
   await sql`delete from sync_history where at < now() - ${historyDays} * interval '1 day'`.execute(db);
+  await sql`
+    delete from conflict where closed_at < now() - ${historyDays} * interval '1 day'
+      or not exists (select from meeting m where m.id = conflict.meeting_id)`.execute(db);
   await sql`delete from removal where state <> 'held' and at < now() - ${trashDays} * interval '1 day'`.execute(db);
   await sql`
     delete from meeting m where m.wanted_version <= m.done_version

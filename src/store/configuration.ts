@@ -318,6 +318,8 @@ export async function removeEntry(db: Db, kind: EntryKind, id: string): Promise<
     }
     case 'target':
       await forgetWhatStands(db, id);
+      await sql`
+        delete from conflict where meeting_id in (select m.id from meeting m where m.target_id = ${id})`.execute(db);
       await sql`delete from meeting where target_id = ${id}`.execute(db);
       await sql`delete from trash where target_id = ${id}`.execute(db);
       await sql`delete from claim where source_id = ${operatorSourceId(id)}`.execute(db);

@@ -51,6 +51,8 @@ export interface DueMeeting {
   readonly isUpcoming: boolean;
   /** Another meeting has taken over what it showed. */
   readonly isMerged: boolean;
+  /** Its copies disagreed when it was last looked at. */
+  readonly hasConflicts: boolean;
   readonly claims: readonly MeetingClaim[];
   /** For an orphan: the claims of the whole series of the same uid in this target; what shows of it may cover it. */
   readonly covers: readonly MeetingClaim[];
@@ -116,6 +118,7 @@ async function load(
       to_char(d.wanted_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "wantedAt",
       d.shown_source_id as "shownSourceId", (d.shown_until is null or d.shown_until > now()) as "isUpcoming",
       starts_with(d.identity, 'merged|') as "isMerged",
+      exists (select from conflict x where x.meeting_id = d.id and x.closed_at is null) as "hasConflicts",
       ${claimsOf(sql`c.meeting_id = d.id`, targetId)} as claims,
       case when w.id is null then '[]' else ${claimsOf(sql`c.meeting_id = w.id`, targetId)} end as covers,
       w.pinned_source_id as "coverPinnedSourceId",

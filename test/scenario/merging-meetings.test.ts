@@ -362,6 +362,67 @@ describe('a date of a series to which another tenant was invited alone', () => {
   });
 });
 
+describe('copies that disagree', () => {
+  async function conflicts(): Promise<
+    { field: string; shown: unknown; other: unknown; rule: string; isOpen: boolean }[]
+  > {
+    const found = await sql<{ field: string; shown: unknown; other: unknown; rule: string; isOpen: boolean }>`
+      select field, shown, other, rule, closed_at is null as "isOpen" from conflict order by id`.execute(
+      world.stage.product.store.db,
+    );
+    return found.rows;
+  }
+
+  it('are recorded with both values and the rule, and closed when they agree', async () => {
+    await world.configure({ sources: [contoso, fabrikam] });
+    const copies = meeting();
+    await world.again();
+    expect(await conflicts()).toEqual([]);
+
+    world.calendar('fabrikam').updateEvent(copy(copies, 'fabrikam'), { subject: 'Bored' });
+    await world.again();
+    const title = {
+      field: 'title',
+      shown: { source: 'fabrikam', value: 'Bored' },
+      other: { source: 'contoso', value: 'Board' },
+      rule: 'fabrikam was changed last',
+    };
+    expect(await conflicts()).toEqual([{ ...title, isOpen: true }]);
+
+    world.calendar('fabrikam').updateEvent(copy(copies, 'fabrikam'), { subject: 'Board' });
+    await world.again();
+    expect(await conflicts()).toEqual([{ ...title, isOpen: false }]);
+  });
+
+  it('are closed when one of them goes', async () => {
+    await world.configure({ sources: [contoso, fabrikam] });
+    const copies = meeting();
+    world.calendar('fabrikam').updateEvent(copy(copies, 'fabrikam'), { start: at(6) });
+    await world.again();
+    expect(await conflicts()).toMatchObject([{ field: 'times', isOpen: true }]);
+    world.mailbox('fabrikam').decline(copy(copies, 'fabrikam'));
+    await world.again();
+
+    expect(await conflicts()).toMatchObject([{ field: 'times', isOpen: false }]);
+  });
+
+  it('tell nothing that privacy forbids, nor after it was tightened or the source removed', async () => {
+    await world.configure({ sources: [contoso, fabrikam] });
+    const copies = meeting();
+    world.calendar('fabrikam').updateEvent(copy(copies, 'fabrikam'), { subject: 'Secret', start: at(6) });
+    await world.again();
+    expect(JSON.stringify(await conflicts())).toContain('Secret');
+
+    await world.configure({ sources: [contoso, { ...fabrikam, privacy: 'busy' }] });
+    expect(await conflicts()).toEqual([]);
+    await world.again();
+    expect(await conflicts()).toMatchObject([{ field: 'times', isOpen: true }]);
+
+    await world.configure({ sources: [contoso] });
+    expect(await conflicts()).toEqual([]);
+  });
+});
+
 describe('two targets', () => {
   const caldav = {
     users: [

@@ -82,6 +82,7 @@ class MergingHistory {
     this.world.stage.simulator.switches.seriesDeleted = this.pick(['master', 'occurrences', 'both']);
     await this.configure('the operator began');
     for (let step = 0; step < 10; step += 1) this.live();
+    for (const name of names) for (const item of this.world.calendar(name).events()) this.shareAtOnce(name, item);
     for (let step = 0; step < this.options.steps; step += 1) {
       if (this.chance(0.7)) this.live();
       const isOperating = this.chance(0.12);
@@ -178,6 +179,15 @@ class MergingHistory {
       'deleted in their copy': () => calendar.delete(item),
       bumped: () => calendar.updateEvent(item, {}),
     });
+  }
+
+  private shareAtOnce(name: Name, item: ItemState): void {
+    const date = this.chance(0.4) && item.recurrence !== null ? this.occurrence(item) : null;
+    for (const guest of names)
+      if (guest !== name && item.fields.isOrganizer && !this.isInvited(item, guest) && this.chance(0.6))
+        this.world
+          .calendar(name)
+          .inviteTo(item, this.world.mailbox(guest).state, { ...this.answer(), ...(date === null ? {} : { date }) });
   }
 
   private act(calendar: OutlookCalendar, item: ItemState, acts: Readonly<Record<string, () => unknown>>): void {
