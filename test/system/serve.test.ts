@@ -91,7 +91,7 @@ async function query<T>(sql: string, url = database.url): Promise<T[]> {
 }
 
 /** As if the time-out of every write under way had passed. */
-const passTimeouts = (url?: string): Promise<unknown> => query(`update intent set at = at - interval '1 minute'`, url);
+const passTimeouts = (url?: string): Promise<unknown> => query(`update intent set settle_at = now() - interval '1 minute'`, url);
 
 describe('SIGTERM', () => {
   it('lets a running write finish and be recorded, and the next start delivers the rest', async () => {
