@@ -222,7 +222,7 @@ describe('a client that touches what we wrote', () => {
     await world.source('a');
     await world.says('a', { x: withAlarm });
     await world.settle();
-    const [[href = '', body = ''] = []] = [...(await world.standing())];
+    const [[href, body] = ['', '']] = [...(await world.standing())];
     const beside = `${href.slice(0, href.lastIndexOf('/'))}/copy-by-phone.ics`;
     const foreign = `${href.slice(0, href.lastIndexOf('/'))}/dentist.ics`;
     await world.dav.put(beside, retitle('Copy')(body), { ifNoneMatch: '*' });
@@ -239,7 +239,7 @@ describe('a client that touches what we wrote', () => {
     await world.source('a');
     await world.says('a', { x: withAlarm });
     await world.settle();
-    const [[href = ''] = []] = [...(await world.standing())];
+    const [href = ''] = (await world.standing()).keys();
     const body = (await world.dav.get(href))?.body ?? '';
     await world.dav.put(`${href.slice(0, href.lastIndexOf('/'))}/again.ics`, body, { ifNoneMatch: '*' });
     await world.settle({ look: true });
