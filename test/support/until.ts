@@ -1,5 +1,5 @@
 /** Waits until something holds, looking every few milliseconds; fails after `withinMs` saying what never happened. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<number> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs = 30_000): Promise<number> {
   const startedAt = performance.now();
   while (!(await holds())) {
     if (performance.now() - startedAt > withinMs) throw new Error(`Not within ${withinMs} ms: ${what}`);
