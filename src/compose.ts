@@ -18,10 +18,10 @@ import type { Log } from './shared/log.ts';
 import { outgoingFetch, trustedAuthorities } from './shared/outgoing-fetch.ts';
 import { SecretBox } from './shared/secret-box.ts';
 import { openTargetPassword } from './store/configuration.ts';
+import { wantReadingsBeside } from './store/flows.ts';
 import { instanceOf, openStore, type Store } from './store/database.ts';
 import { startEmbedded } from './store/embedded-postgres.ts';
 import { notificationSecret } from './store/subscriptions.ts';
-import { wantReading } from './store/sources.ts';
 import type { TargetState } from './store/targets.ts';
 import { version } from './version.ts';
 
@@ -142,10 +142,10 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       box,
       clock,
       onChanged: (target) => hints.send('deliver', target),
-      onReadable: (source) => {
+      onPosted: (flow) => {
         // Only a hint: should it fail, the next poll finds the change.
-        void wantReading(store.db, source).then(
-          () => hints.send('ingest', source),
+        void wantReadingsBeside(store.db, flow).then(
+          (readers) => readers.forEach((source) => hints.send('ingest', source)),
           () => undefined,
         );
       },
