@@ -1,6 +1,6 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { FlowInbox, FlowVerdict } from './http/powerautomate.ts';
-import { acceptFlow, type FlowDeps, type FlowOutcome } from './ingest/accept-flow.ts';
+import { acceptFlow, type FlowDeps } from './ingest/accept-flow.ts';
 import type { Clock } from './shared/clock.ts';
 import type { SecretBox } from './shared/secret-box.ts';
 import { toClaim } from './sources/powerautomate/to-claim.ts';
@@ -51,18 +51,15 @@ export function flowInbox(deps: FlowInboxDeps): FlowInbox {
       const key = keyOf(source);
       return key === null || key === '' ? 'wrong-key' : verify(key, proof);
     },
-    async accept(sourceId, { items, window }): Promise<FlowOutcome> {
-      const source = await findFlowSource(deps.store.db, sourceId);
-      if (source === null) return { kind: 'unknown' };
-      return acceptFlow(deps, sourceId, {
+    accept: (sourceId, { items, window }) =>
+      acceptFlow(deps, sourceId, ({ mailbox }) => ({
         claims: items.flatMap((item) => {
-          const claim = toClaim(item, source.mailbox);
+          const claim = toClaim(item, mailbox);
           return claim === null ? [] : [{ claim, masterKey: item.seriesMasterId, isMaster: item.isMaster }];
         }),
         deleted: items.flatMap((item) => (item.isDeleted ? [{ key: item.id, at: item.lastModifiedAt }] : [])),
         window,
-      });
-    },
+      })),
     remember(signature) {
       const now = deps.clock.now().getTime();
       if (seen.size >= maxRemembered)

@@ -1,3 +1,4 @@
+import type { PowerAutomateSource } from '../config/model.ts';
 import type { Claim } from '../sources/source.ts';
 import { hasPending, markMeetingsDirty, removeAged, upsertClaims } from '../store/claims.ts';
 import type { Db } from '../store/database.ts';
@@ -6,13 +7,11 @@ import {
   dropClaims,
   dropFrozen,
   endListing,
-  graphSourcesOf,
   joinListing,
   knownKeys,
   lockFlowSource,
   markListed,
   pendingMeetings,
-  presentRound,
   recordFlowPost,
   unbury,
   uidsWithOccurrences,
@@ -57,8 +56,8 @@ export type FlowOutcome =
     };
 
 export interface FlowDeps extends Pick<IngestDeps, 'store' | 'instance' | 'log' | 'onChanged'> {
-  /** Called after the commit for each source that reads the same mailbox itself. */
-  readonly onReadable: (sourceId: string) => void;
+  /** Called after the commit: whoever reads the same mailbox itself has something to read. */
+  readonly onPosted: (sourceId: string) => void;
 }
 
 interface Stored {
@@ -67,7 +66,6 @@ interface Stored {
   readonly outdated: number;
   readonly judged: Judged;
   readonly isListed: boolean;
-  readonly readers: readonly string[];
 }
 
 /**
@@ -75,12 +73,16 @@ interface Stored {
  * again changes nothing. In whatever order posts come, what was modified last wins, and a deletion beats all that was
  * modified before it. Throws when storing fails; then the flow must post again.
  */
-export async function acceptFlow(deps: FlowDeps, sourceId: string, post: FlowPost): Promise<FlowOutcome> {
-  const stored = await deps.store.transaction((db) => store(db, deps, sourceId, post));
+export async function acceptFlow(
+  deps: FlowDeps,
+  sourceId: string,
+  postFor: (config: PowerAutomateSource) => FlowPost,
+): Promise<FlowOutcome> {
+  const stored = await deps.store.transaction((db) => store(db, deps, sourceId, postFor));
   if (!('state' in stored)) return stored;
-  const { state, changed, outdated, judged, isListed, readers } = stored;
+  const { state, changed, outdated, judged, isListed } = stored;
   if (changed + judged.removed > 0) deps.onChanged(state.targetId);
-  for (const reader of readers) deps.onReadable(reader);
+  deps.onPosted(sourceId);
   await tellHeld(deps, state, judged);
   const { removed, held } = judged;
   // A listing that changed nothing is a sign of life all the same.
@@ -99,49 +101,48 @@ async function store(
   db: Db,
   deps: FlowDeps,
   sourceId: string,
-  post: FlowPost,
+  postFor: (config: PowerAutomateSource) => FlowPost,
 ): Promise<Stored | { kind: 'unknown' | 'paused' }> {
   await lockFlowSource(db, sourceId);
   const state = await loadSource(db, sourceId);
   if (state?.config.kind !== 'powerautomate') return { kind: 'unknown' };
   if (state.config.isPaused) return { kind: 'paused' };
+  const post = postFor(state.config);
   const listing = post.window === null ? null : await joinListing(db, sourceId, post.window);
-  const round = listing?.round ?? (await presentRound(db, sourceId));
+  const round = listing?.round ?? state.streams.find(({ kind }) => kind === 'delta')?.round ?? '0';
   await bury(db, sourceId, post.deleted);
-  const { accepted, older, outdated } = await sift(db, sourceId, post, listing);
+  const { accepted, older, revived, outdated } = await sift(db, sourceId, post, listing);
 
   const prepared = accepted.map(({ claim }) => prepareClaim(claim, state.config));
   const replaced = await dropClaims(db, sourceId, standIns(accepted));
   const changed = await upsertClaims(db, state, prepared, { round, instance: deps.instance });
-  await unbury(
-    db,
-    sourceId,
-    accepted.map(({ claim }) => claim.key),
-  );
+  await unbury(db, sourceId, revived);
   if (listing !== null) await markListed(db, sourceId, older, listing.round);
-  await markMeetingsDirty(db, state.targetId, { identities: [], ids: replaced });
+  if (replaced.length > 0) await markMeetingsDirty(db, state.targetId, { identities: [], ids: replaced });
   if (listing?.isWhole === true) await endListing(db, sourceId, listing);
   const aged =
     listing?.isWhole === true && !state.config.keepPast && post.window !== null
       ? await removeAged(db, state, post.window.from)
       : 0;
-  const judged = await judge(db, state);
+  // Nothing stays pending beyond the transaction that made it so.
+  const isSilent = post.deleted.length === 0 && listing?.isWhole !== true;
+  const judged = isSilent ? nothingJudged : await judge(db, state);
   await recordFlowPost(db, sourceId);
   await settleHandOver(db);
-  const readers = await graphSourcesOf(db, sourceId);
   return {
     state,
     changed: changed + replaced.length + aged,
     outdated,
     judged,
     isListed: listing?.isWhole === true,
-    readers,
   };
 }
 
+const nothingJudged: Judged = { removed: 0, held: 0, reason: '' };
+
 /** What is gone goes, and with it what a reader of the same mailbox that is shut out still has of it. */
 async function judge(db: Db, state: SourceState): Promise<Judged> {
-  if (!(await hasPending(db, state.id))) return { removed: 0, held: 0, reason: '' };
+  if (!(await hasPending(db, state.id))) return nothingJudged;
   const meetings = await pendingMeetings(db, state.id);
   const judged = await judgePending(db, state);
   if (judged.removed > 0)
@@ -155,7 +156,7 @@ async function sift(
   sourceId: string,
   post: FlowPost,
   listing: Listing | null,
-): Promise<{ accepted: FlowClaim[]; older: string[]; outdated: number }> {
+): Promise<{ accepted: FlowClaim[]; older: string[]; revived: string[]; outdated: number }> {
   const told = newestOf(post.claims);
   const known = await knownKeys(
     db,
@@ -187,7 +188,8 @@ async function sift(
       older.push(claim.key);
     } else accepted.push({ ...one, claim: withKnownUid(claim, row) });
   }
-  return { accepted, older, outdated };
+  const revived = accepted.flatMap(({ claim: { key } }) => (known.get(key)?.deletedAt == null ? [] : [key]));
+  return { accepted, older, revived, outdated };
 }
 
 function isDead(row: KnownKey | undefined, modifiedAt: string | null, listing: Listing | null): boolean {

@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
+import { wantReading } from './sources.ts';
 
 /** A source that flows post to, as a request finds it. */
 export interface FlowSource {
   readonly id: string;
-  readonly mailbox: string;
   /** The webhook key, sealed; null: there is none, and nobody may post. */
   readonly keySealed: string | null;
 }
@@ -12,7 +12,7 @@ export interface FlowSource {
 /** Null when there is no source of this id, or it is of another kind. */
 export async function findFlowSource(db: Db, id: string): Promise<FlowSource | null> {
   const found = await sql<FlowSource>`
-    select id, settings->>'mailbox' as mailbox, secret_sealed as "keySealed"
+    select id, secret_sealed as "keySealed"
     from source where id = ${id} and kind = 'powerautomate'`.execute(db);
   return found.rows[0] ?? null;
 }
@@ -133,23 +133,14 @@ interface ListingCursor {
   readonly listedAt: string;
 }
 
-/** The round of what flows post between two listings. */
-export async function presentRound(db: Db, sourceId: string): Promise<string> {
-  const found = await sql<{ round: string }>`
-    select coalesce(max(round), 0)::text as round from stream where source_id = ${sourceId} and kind = 'delta'`.execute(
-    db,
-  );
-  return found.rows[0]?.round ?? '0';
-}
-
 /**
  * Notes that a part of a listing came: the first one begins a full reading on a stream of its own. Parts come in any
  * order and more than once.
  */
 export async function joinListing(db: Db, sourceId: string, part: ListedPart): Promise<Listing | null> {
-  const streams = await sql<{ id: string; kind: string; round: string; cursor: string; now: Date | string }>`
-    select id::text, kind, round::text, coalesce(cursor, '{}') as cursor, now() as now
-    from stream where source_id = ${sourceId}`.execute(db);
+  const streams = await sql<{ id: string; kind: string; round: string; cursor: string }>`
+    select id::text, kind, round::text, coalesce(cursor, '{}') as cursor from stream
+    where source_id = ${sourceId}`.execute(db);
   const parsed = streams.rows.map((row) => ({ ...row, listing: JSON.parse(row.cursor) as ListingCursor }));
   const clock = await sql<{ now: Date | string }>`select now() as now`.execute(db);
   const receivedAt = new Date(clock.rows[0]?.now ?? 0).toISOString();
@@ -204,11 +195,12 @@ export async function recordFlowPost(db: Db, sourceId: string): Promise<void> {
     where id = ${sourceId}`.execute(db);
 }
 
-/** Sources that read by Graph the mailbox that this flow is of. A post is a hint for them. */
-export async function graphSourcesOf(db: Db, sourceId: string): Promise<string[]> {
+/** Asks for a reading of whatever reads by Graph the mailbox that this flow is of; returns these sources. */
+export async function wantReadingsBeside(db: Db, sourceId: string): Promise<string[]> {
   const found = await sql<{ id: string }>`
     select g.id from source f join source g on g.kind = 'graph' and lower(g.settings->>'mailbox') = lower(f.settings->>'mailbox')
     where f.id = ${sourceId} and not coalesce((g.settings->>'isPaused')::boolean, false)`.execute(db);
+  for (const { id } of found.rows) await wantReading(db, id);
   return found.rows.map(({ id }) => id);
 }
 
