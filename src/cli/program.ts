@@ -4,6 +4,7 @@ import { version } from '../version.ts';
 import { applyCommand, diffCommand, exportCommand } from './apply.ts';
 import { exitCodes, tellFailure, type Overrides } from './context.ts';
 import { doctor } from './doctor.ts';
+import { explain } from './explain.ts';
 import { decideHeld, listHeld } from './guard.ts';
 import { showHistory } from './history.ts';
 import { serve } from './serve.ts';
@@ -113,6 +114,16 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     .addOption(json)
     .action(async (options: Json) => {
       code = await doctor(options.json ?? false, overrides);
+    });
+
+  command(
+    'explain <query>',
+    'Tell the whole story of a series: what each source says of it, what shows and why, what was written.',
+    ['explain "Board meeting"', 'explain xkqsore22gvnjup6ee6urqhmts@5897a53bc7.calendar-sync --json'],
+  )
+    .addOption(json)
+    .action(async (query: string, options: Json) => {
+      code = await explain(query, options.json ?? false, overrides);
     });
 
   command('history', 'Show what was written and what was left out, newest first.', [

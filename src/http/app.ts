@@ -7,6 +7,7 @@ import type { Log } from '../shared/log.ts';
 import type { Db } from '../store/database.ts';
 import { addFlowRoutes, type FlowInbox } from './powerautomate.ts';
 import { answers, readActivity, readStatus } from '../store/status.ts';
+import { addExplain } from './explain.ts';
 import { addGraphNotifications, type GraphNotificationDeps } from './graph-notifications.ts';
 
 export interface HttpDeps {
@@ -51,23 +52,39 @@ export function createApp(deps: HttpDeps): Koa {
     };
   });
 
+  addExplain(router, { db: deps.db, guard: requireKey(deps.apiKey) });
+
   app.use(router.routes());
   app.use(router.allowedMethods());
-  app.use((ctx) => {
-    ctx.status = 404;
-    ctx.body = { error: { code: 'http.not_found', message: 'There is nothing at this address.' } };
-  });
   return app;
 }
+
+function refusal(message: string, code: string): SyncError {
+  return new SyncError(message, {
+    code,
+    recovery: { kind: 'operator', remedy: 'See the addresses in README.md.' },
+  });
+}
+
+const statuses: Readonly<Record<string, number>> = {
+  'http.unauthorized': 401,
+  'http.not_found': 404,
+  'http.method_not_allowed': 405,
+  'internal.unexpected': 500,
+};
 
 /** One place decides what a client sees of a failure; the cause goes to the log. */
 function answerErrors(log: Log): Koa.Middleware {
   return async (ctx, next) => {
     try {
       await next();
+      if (ctx.status === 405 || ctx.status === 501)
+        throw refusal('This address does not take that method', 'http.method_not_allowed');
+      if (ctx.status === 404 && ctx.body === undefined)
+        throw refusal('There is nothing at this address', 'http.not_found');
     } catch (thrown) {
       const error = toSyncError(thrown);
-      const status = error.code === 'http.unauthorized' ? 401 : error.code === 'internal.unexpected' ? 500 : 503;
+      const status = statuses[error.code] ?? 503;
       ctx.status = status;
       ctx.body = {
         error: {
