@@ -12,6 +12,7 @@ import { SyncError } from '../shared/errors.ts';
 import {
   loadModel,
   lockConfiguration,
+  orderSources,
   readAnew,
   removeCalendar,
   removeEntry,
@@ -52,6 +53,10 @@ export async function applyFile(
           detail: change.sentence,
         });
     }
+    await orderSources(
+      db,
+      wanted.sources.map(({ id }) => id),
+    );
     return planned;
   });
   for (const source of (await loadModel(store.db, box)).sources) product.hints.send('ingest', source.id);

@@ -236,6 +236,17 @@ export async function saveSource(
   await rerenderTarget(db, source.into.target);
 }
 
+/** Puts the sources in this order, which decides where nothing else does; those not named come after them. */
+export async function orderSources(db: Db, ids: readonly string[]): Promise<void> {
+  const moved = await sql<{ targetId: string }>`
+    with wanted as (
+      select id, row_number() over (order by array_position(${ids}::text[], id) nulls last, position, id) - 1 as position
+      from source)
+    update source s set position = w.position from wanted w where w.id = s.id and w.position <> s.position
+    returning s.target_id as "targetId"`.execute(db);
+  for (const targetId of new Set(moved.rows.map((row) => row.targetId))) await rerenderTarget(db, targetId);
+}
+
 /** Cuts stored claims down to what the settings allow now. Loosening brings nothing back: a full reading does. */
 async function redactClaims(db: Db, source: SourceConfig): Promise<void> {
   const claims = await sql<{ id: string; series: Series; detail: 'full' | 'title' | 'busy' }>`

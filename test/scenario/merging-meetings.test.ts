@@ -173,6 +173,20 @@ describe('one meeting in several tenants', () => {
     await stays(only(), 'Board');
   });
 
+  it('shows by the order of the file where copies agree, and follows when that alone changes', async () => {
+    const [first, second] = [
+      { ...contoso, titleTag: '[C] ' },
+      { ...fabrikam, titleTag: '[F] ' },
+    ];
+    await world.configure({ sources: [first, second] });
+    meeting();
+    await world.again();
+    expect(only().title).toBe('[C] Board');
+
+    await world.configure({ sources: [second, first] });
+    await stays(only(), '[F] Board');
+  });
+
   it('shows what the operator pinned', async () => {
     await world.configure({ sources: [contoso, { ...fabrikam, privacy: 'busy' }] });
     meeting();
@@ -320,6 +334,15 @@ describe('a date of a series to which another tenant was invited alone', () => {
     world.calendar('contoso').delete(review);
     await world.again();
     expect(world.titles()).toEqual(['Canceled: Canceled: Newer']);
+  });
+
+  it('is covered although it was moved, and only its date tells which one it is', async () => {
+    world.stage.simulator.switches.orphans = 'singleInstance';
+    const { review, date } = await begin();
+    world.calendar('contoso').updateOccurrence(review, date, { start: `${date}T15:00` });
+    await world.again();
+
+    expect(world.titles()).toEqual(['Stand-up']);
   });
 
   it('shows by itself first, and is covered when the series comes', async () => {

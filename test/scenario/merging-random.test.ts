@@ -5,7 +5,7 @@ import { mergingHistory } from '../support/merging-history.ts';
 
 /**
  * `HISTORIES=200 HISTORY_STEPS=100 npm test -- test/scenario/merging-random` soaks; `HISTORY_SEED=17 HISTORIES=1` runs one
- * again, and `HISTORY_STORY=file` writes down what happened in it.
+ * again, and `HISTORY_STORY=file` writes down what happened in it (with the seed behind its name).
  */
 const histories = Number(process.env['HISTORIES'] ?? 4);
 const steps = Number(process.env['HISTORY_STEPS'] ?? 40);
@@ -19,7 +19,7 @@ describe('any history of several tenants in one target', () => {
     async (seed) => {
       const { difference, faults, story } = await mergingHistory(seed, { steps });
       if (storyFile !== undefined)
-        writeFileSync(storyFile, JSON.stringify({ seed, difference, faults, story }, null, 1));
+        writeFileSync(`${storyFile}-${seed}`, JSON.stringify({ seed, difference, faults, story }, null, 1));
       const { missing, surplus, expected } = difference;
       expect(expected).toBeGreaterThan(0);
       expect({ seed, missing, surplus, faults }).toEqual({ seed, missing: [], surplus: [], faults: [] });

@@ -388,6 +388,8 @@ class MergingHistory {
     for (const fault of this.broken) fault.clear();
     for (const fault of this.brokenDav) fault.stop();
     for (const name of names) stage.simulator.tenant(`${name}.example`).configure({ consent: true });
+    // A new process: what a token endpoint's refusal made the old one wait for is real time.
+    await stage.restart();
     this.tell('faults are over');
     for (let round = 0; round < 4; round += 1) {
       await this.allowTime();
@@ -412,7 +414,8 @@ class MergingHistory {
       select concat('meeting ', identity, ' ', code, ' ', reason) as says from meeting where code is not null
         and exists (select from object o where o.meeting_id = meeting.id)
       union all select concat('stale ', source_id, ' ', code) from stale_series
-      union all select concat('source ', id, ' ', paused_code) from source where failures > 0
+      union all select concat('source ', id, ' failing: ', (select concat(code, ' ', message) from sync_history h
+        where h.source_id = source.id and h.status = 'error' order by h.id desc limit 1)) from source where failures > 0
       union all select concat('twin uid ', uid) from meeting group by target_id, uid having count(*) > 1`.execute(db);
     for (const { says } of rest.rows) this.found.add(says);
   }

@@ -148,7 +148,9 @@ function alternatives(family: readonly Copy[], configured: Configured): string[]
   for (const whole of mayShow(wholes[0] ?? [], configured)) {
     let here: string[][] = [[...(whole?.lines ?? [])]];
     for (const [slot, copies] of orphans) {
-      const isCovered = whole?.shown.some((one) => one.slot === slot && !one.isCancelled) ?? false;
+      // Exchange knows an occurrence by its date; the mailboxes here keep UTC.
+      const isCovered =
+        whole?.shown.some((one) => one.slot?.slice(0, 10) === slot.slice(0, 10) && !one.isCancelled) ?? false;
       if (isCovered) continue;
       here = here.flatMap((lines) => mayShow(copies, configured).map((copy) => [...lines, ...(copy?.lines ?? [])]));
     }
