@@ -55,7 +55,9 @@ export function flowInbox(deps: FlowInboxDeps): FlowInbox {
       acceptFlow(deps, sourceId, ({ mailbox }) => ({
         claims: items.flatMap((item) => {
           const claim = toClaim(item, mailbox);
-          return claim === null ? [] : [{ claim, masterKey: item.seriesMasterId, isMaster: item.isMaster }];
+          return claim === null
+            ? []
+            : [{ claim, modifiedAt: item.lastModifiedAt, masterKey: item.seriesMasterId, isMaster: item.isMaster }];
         }),
         deleted: items.flatMap((item) => (item.isDeleted ? [{ key: item.id, at: item.lastModifiedAt }] : [])),
         window,

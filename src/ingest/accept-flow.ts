@@ -38,6 +38,8 @@ export interface FlowPost {
 
 export interface FlowClaim {
   readonly claim: Claim;
+  /** Instant with fractions of a second, which tell apart what was changed in a row; null: the flow does not say. */
+  readonly modifiedAt: string | null;
   /** The key of its series' master, whose stand-in it replaces. */
   readonly masterKey: string | null;
   /** Stands for the first occurrence of a series as long as no occurrence is known. */
@@ -113,7 +115,10 @@ async function store(
   await bury(db, sourceId, post.deleted);
   const { accepted, older, revived, outdated } = await sift(db, sourceId, post, listing);
 
-  const prepared = accepted.map(({ claim }) => prepareClaim(claim, state.config));
+  const prepared = accepted.map(({ claim, modifiedAt }) => ({
+    ...prepareClaim(claim, state.config),
+    lastModifiedAt: modifiedAt,
+  }));
   const replaced = await dropClaims(db, sourceId, standIns(accepted));
   const changed = await upsertClaims(db, state, prepared, { round, instance: deps.instance });
   await unbury(db, sourceId, revived);
@@ -177,9 +182,8 @@ async function sift(
     ...told.flatMap(({ claim, isMaster }) => (isMaster || claim.series.uid === null ? [] : [claim.series.uid])),
   ]);
   for (const one of told) {
-    const { claim, isMaster } = one;
+    const { claim, isMaster, modifiedAt } = one;
     const row = known.get(claim.key);
-    const modifiedAt = claim.series.main.lastModifiedAt;
     if (replaced.has(claim.key)) continue;
     if (isMaster && claim.series.uid !== null && withOccurrences.has(claim.series.uid)) continue;
     if (isDead(row, modifiedAt, listing)) outdated += 1;
@@ -215,8 +219,8 @@ function newestOf(claims: readonly FlowClaim[]): FlowClaim[] {
   const newest = new Map<string, FlowClaim>();
   for (const one of claims) {
     const present = newest.get(one.claim.key);
-    const before = Date.parse(present?.claim.series.main.lastModifiedAt ?? '');
-    if (!(Date.parse(one.claim.series.main.lastModifiedAt ?? '') < before)) newest.set(one.claim.key, one);
+    const before = Date.parse(present?.modifiedAt ?? '');
+    if (!(Date.parse(one.modifiedAt ?? '') < before)) newest.set(one.claim.key, one);
   }
   return [...newest.values()];
 }

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
@@ -12,6 +12,7 @@ import { readHistory } from '../../src/store/history.ts';
 import { readStatus } from '../../src/store/status.ts';
 import { aFlowItem, aFlowSource, flowKey, uidOf } from '../sources/powerautomate/flow-items.ts';
 import { createMigratedDatabase, type TestDatabase } from '../support/database.ts';
+import { runFlow, type FlowAction, type FlowDefinition } from '../support/flow-runner.ts';
 import { aTarget } from '../support/stage.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'calendar-sync-flows-'));
@@ -255,6 +256,84 @@ describe('a flow that falls silent', () => {
       select now() - n * interval '2 days', 'ok', 'ingest', 'old-flow' from generate_series(1, 6) n`.execute(db);
     expect(await silentFor(25)).toBe('fresh');
     expect(await silentFor(6 * 24 + 1)).toBe('late');
+  });
+});
+
+describe('the flows of the guide', () => {
+  const read = (name: string): FlowDefinition => {
+    const text = readFileSync(new URL(`../../docs/powerautomate/${name}.json`, import.meta.url), 'utf8');
+    return (JSON.parse(text) as { properties: { definition: FlowDefinition } }).properties.definition;
+  };
+  const post = async ({ uri, headers, body }: { uri: string; headers: Record<string, string>; body: unknown }) => {
+    const answer = await fetch(uri, { method: 'POST', headers, body: JSON.stringify(body) });
+    expect(answer.status).toBe(202);
+  };
+  const parameters = (): Record<string, string> => ({ address: url, source: 'old-flow', key: flowKey });
+  const all = (actions: Readonly<Record<string, FlowAction>>): FlowAction[] =>
+    Object.values(actions).flatMap((action) => [action, ...all(action.actions ?? {})]);
+
+  it.each(['change-flow', 'window-flow'])(
+    '%s: each HTTP action tries again, polls nothing and hides its key',
+    (name) => {
+      const posts = all(read(name).actions).filter(({ type }) => type === 'Http');
+      expect(posts).toHaveLength(1);
+      for (const action of posts)
+        expect(action).toMatchObject({
+          inputs: { method: 'POST', retryPolicy: { type: 'exponential', count: 8 } },
+          operationOptions: 'DisableAsyncPattern',
+          runtimeConfiguration: { secureData: { properties: ['inputs', 'outputs'] } },
+        });
+    },
+  );
+
+  it('the change flow waits for added, updated and deleted events, and posts each as it is', async () => {
+    const flow = read('change-flow');
+    const [trigger] = Object.values(flow.triggers);
+    expect(trigger).toMatchObject({
+      type: 'OpenApiConnectionNotification',
+      inputs: { host: { operationId: 'CalendarGetOnChangedItemsV3' } },
+      splitOn: "@triggerOutputs()?['body/value']",
+    });
+    for (const triggerBody of [aFlowItem(), aFlowItem({ id: 'two', iCalUId: uidOf(2) })])
+      await runFlow(flow, { parameters: parameters(), run: 'run', triggerBody, post });
+    expect(await claims()).toEqual(['AAMkAGI1-1', 'two']);
+    await runFlow(flow, {
+      parameters: parameters(),
+      run: 'run',
+      triggerBody: { actionType: 'deleted', id: 'two' },
+      post,
+    });
+    expect(await claims()).toEqual(['AAMkAGI1-1']);
+  });
+
+  const inDays = (days: number): string => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
+  const listed = (count: number, from = 0) =>
+    Array.from({ length: count }, (_, index) =>
+      aFlowItem({
+        id: `event ${from + index}`,
+        iCalUId: uidOf(from + index),
+        start: `${inDays(1 + (index % 300))}T09:00:00.0000000`,
+        end: `${inDays(1 + (index % 300))}T10:00:00.0000000`,
+      }),
+    );
+
+  it('the window flow posts all that it lists in parts, after which what it does not list is gone', async () => {
+    const flow = read('window-flow');
+    const run = (name: string, value: unknown[]) =>
+      runFlow(flow, { parameters: parameters(), run: name, connector: { GetEventsCalendarViewV3: { value } }, post });
+    await run('first', listed(120));
+    expect(await claims()).toHaveLength(120);
+    await run('second', listed(115));
+    expect(await claims()).toHaveLength(115);
+    // Nothing listed posts nothing.
+    await run('third', []);
+    expect(await claims()).toHaveLength(115);
+    await expect(
+      run(
+        'cut off',
+        Array.from({ length: 5_000 }, () => ({})),
+      ),
+    ).rejects.toThrow('terminated');
   });
 });
 

@@ -73,9 +73,9 @@ export function readFields(value: unknown, path: string, faults: FlowFault[]): F
     instant(name) {
       const written = time(name);
       if (written === null) return null;
-      const plain = tryParseLocal(written);
-      const ms = plain === null ? Date.parse(written) : plain * 1_000;
-      return new Date(ms).toISOString();
+      // Without a zone it is UTC; fractions are kept, for they tell which of two changes came later.
+      const hasZone = /(?:Z|[+-]\d\d:?\d\d)$/.test(written.slice(10));
+      return new Date(hasZone || written.length === 10 ? written : `${written}Z`).toISOString();
     },
     inner: (name) => readFields(raw(name), fieldOf(name), faults),
     fault,
