@@ -150,8 +150,9 @@ function readItem(raw: unknown, path: string, action: FlowAction | null, faults:
     (action === null &&
       (item.text('actionType')?.toLowerCase().startsWith('delete') === true || item.flag('isDeleted') === true));
   const isAllDay = item.flag('isAllDay') ?? false;
+  const told = faults.length;
   const start = timeOf(item, 'start', isAllDay);
-  if (!isDeleted && start === null) item.fault('start', 'is missing');
+  if (!isDeleted && start === null && faults.length === told) item.fault('start', 'is missing');
   const isOn = item.flag('isReminderOn');
   const minutes = item.integer('reminderMinutesBeforeStart') ?? item.integer('reminder');
   const seriesMasterId = item.text('seriesMasterId');
