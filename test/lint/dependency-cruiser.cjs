@@ -34,7 +34,7 @@ module.exports = {
     room('ingest', ['sources/source.ts', 'calendar/', 'config/model.ts', 'consolidate/', 'store/', 'shared/']),
     room('deliver', ['dav/', 'calendar/', 'consolidate/', 'store/', 'shared/']),
     room('jobs', ['ingest/', 'deliver/', 'sources/graph/(?:plan-)?subscriptions.ts', 'store/', 'shared/']),
-    room('http', ['store/', 'web/', 'sources/graph/notification.ts', 'shared/']),
+    room('http', ['store/', 'web/', 'sources/graph/notification.ts', 'sources/powerautomate/', 'shared/']),
     room('web', ['store/', 'shared/']),
     soleUser('ical.js', '^src/calendar/'),
     soleUser('tsdav', '^src/dav/'),
