@@ -23,6 +23,9 @@ interface Run {
 
 // Long enough that the earliest and the latest day of every yearly rule turn up (a rule "Sunday on or after the 8th").
 const lookAheadYears = 30;
+// The tz database tells no change before the first and none that is not yearly after the last (Morocco's, until 2087).
+const firstChangeYear = 1840;
+const lastIrregularYear = 2090;
 const cache = new Map<string, JCal>();
 
 /**
@@ -32,7 +35,8 @@ const cache = new Map<string, JCal>();
  */
 export function vtimezoneFor(zone: string, from: number, to: number): JCal {
   const name = canonicalZone(zone) ?? 'UTC';
-  const [first, last] = [clampYear(from), clampYear(Math.max(from, to))];
+  const first = clampYear(from);
+  const last = Math.min(clampYear(Math.max(from, to)), Math.max(first, lastIrregularYear));
   const key = `${name}/${first}/${last}`;
   const known = cache.get(key);
   if (known !== undefined) return known;
@@ -70,7 +74,7 @@ function build(zone: string, from: number, to: number): JCal {
 function changesBetween(zone: string, from: number, to: number): Change[] {
   const changes: Change[] = [];
   let before = offsetAt(zone, daysOf(from, 1, 1) * daySeconds);
-  for (let year = from; year <= to; year += 1) {
+  for (let year = Math.max(from, firstChangeYear); year <= to; year += 1) {
     for (const { startsAt, offset } of spansOfYear(zone, year)) {
       if (offset !== before) changes.push({ at: startsAt, before, after: offset });
       before = offset;

@@ -186,10 +186,10 @@ function withInstanceTimes(instance: WireEvent, whole: ReadonlyMap<string, WireE
   return { ...known, start: instance.start ?? known.start, end: instance.end ?? known.end };
 }
 
-/** `2026-05-12` at the end of `OID.{id with dots}.2026-05-12`. */
+/** `2026-05-12` at the end of `OID.{id with dots}.2026-05-12`; null for absurd years. */
 export function dateOfOccurrenceId(id: string | null): string | null {
   const date = /\.(\d{4}-\d\d-\d\d)(?:T[^.]*)?$/.exec(id ?? '')?.[1] ?? null;
-  return date !== null && tryParseLocal(date) !== null ? date : null;
+  return parseIso(date) === null ? null : date;
 }
 
 interface Main {
@@ -286,10 +286,17 @@ function slotFinder(series: Series): SlotFinder {
   };
 }
 
-/** Whether a day is one of the rule's. Walks the rule once, as far as it is asked. */
+/** Whether a day is one of the rule's. A rule with a count is walked once, as far as it is asked; others are jumped into. */
 function ruleDays(series: Series): (day: number) => boolean {
+  const timeline = timelineOf(series);
+  if (timeline.rule?.count == null) {
+    return (day) => {
+      for (const wall of walls(timeline, day * daySeconds)) return dayOfSeconds(wall) === day;
+      return false;
+    };
+  }
   const days = new Set<number>();
-  const steps = walls(timelineOf(series))[Symbol.iterator]();
+  const steps = walls(timeline)[Symbol.iterator]();
   let reached = -Infinity;
   return (day) => {
     while (reached < day) {

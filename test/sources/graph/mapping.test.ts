@@ -5,6 +5,8 @@ import { parseCalendar } from '../../../src/calendar/parse.ts';
 import { identityOf, mintUid } from '../../../src/consolidate/identity.ts';
 import { singleSeries } from '../../../src/sources/graph/to-series.ts';
 import { readEvent } from '../../../src/sources/graph/wire.ts';
+import fc from 'fast-check';
+import { anyWireSeries, mapWire } from './any-wire.ts';
 import { goldenCases } from '../../calendar/golden.ts';
 import { renderSeries } from '../../../src/calendar/render.ts';
 import { startCalDavServer, type CalDavServer } from '../../support/caldav/server.ts';
@@ -153,5 +155,38 @@ describe('what a pair says beside its times', () => {
         expect(read.sort()).toEqual(own.sort());
       }
     }
+  });
+});
+
+describe('events of a Graph gone mad', () => {
+  const window = { from: '2026-01-01T00:00:00Z', to: '2028-01-01T00:00:00Z' };
+  const options = {
+    uid: 'mad@a1b2.calendar-sync',
+    sequence: 0,
+    titleTag: '',
+    reminders: 'source',
+    window,
+    anchor: null,
+  };
+
+  it('give a readable object or a reason, and never an error', () => {
+    fc.assert(
+      fc.property(anyWireSeries(), (wire) => {
+        for (const series of mapWire(wire, window)) {
+          for (const { text } of renderSeries(series, { ...options, reminders: 'source' })) {
+            expect(text.isWellFormed()).toBe(true);
+            expect(text.split('\r\n').every((line) => Buffer.byteLength(line) <= 75)).toBe(true);
+            // eslint-disable-next-line no-control-regex -- these are what may not be there
+            expect(text).not.toMatch(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]|[^\r]\n/);
+            expect(unfold(text)).not.toMatch(/^X-EVIL/m);
+            const { resources, problems } = parseCalendar(text);
+            expect(problems).toEqual([]);
+            expect(resources).toHaveLength(1);
+            expect(expandText(text, everything).length).toBeLessThanOrEqual(3_400);
+          }
+        }
+      }),
+      { numRuns: 400 },
+    );
   });
 });
