@@ -39,28 +39,37 @@ export async function applyFile(
   options: { prune: boolean; actor: string },
 ): Promise<ConfigChange[]> {
   const { store, box } = product;
-  const changes = await store.transaction(async (db) => {
-    await lockConfiguration(db);
-    const { current, wanted } = await modelsOf(db, product, env, file, options.prune);
-    const planned = diffModels(current, wanted, { prune: options.prune });
-    for (const change of planned) {
-      await carryOut(db, product, change, current, wanted);
-      if (change.kind !== 'keep')
-        await recordAudit(db, {
-          actor: options.actor,
-          action: `config.${change.kind}`,
-          subject: `${change.list}/${change.id}`,
-          detail: change.sentence,
-        });
-    }
-    await orderSources(
-      db,
-      wanted.sources.map(({ id }) => id),
-    );
-    return planned;
-  });
+  const changes = await store.transaction((db) => applyIn(db, product, env, file, options));
   for (const source of (await loadModel(store.db, box)).sources) product.hints.send('ingest', source.id);
   return changes;
+}
+
+/** `applyFile` inside the caller's transaction. */
+export async function applyIn(
+  db: Db,
+  product: Pick<Product, 'box'>,
+  env: Env,
+  file: string,
+  options: { prune: boolean; actor: string },
+): Promise<ConfigChange[]> {
+  await lockConfiguration(db);
+  const { current, wanted } = await modelsOf(db, product, env, file, options.prune);
+  const planned = diffModels(current, wanted, { prune: options.prune });
+  for (const change of planned) {
+    await carryOut(db, product, change, current, wanted);
+    if (change.kind !== 'keep')
+      await recordAudit(db, {
+        actor: options.actor,
+        action: `config.${change.kind}`,
+        subject: `${change.list}/${change.id}`,
+        detail: change.sentence,
+      });
+  }
+  await orderSources(
+    db,
+    wanted.sources.map(({ id }) => id),
+  );
+  return planned;
 }
 
 /** What is stored, and what is wanted: the file, and without `prune` what it does not have as well. Throws ConfigError. */
@@ -169,7 +178,7 @@ function entry<T extends { readonly id: string }>(list: readonly T[], id: string
   return found;
 }
 
-function fileOf(env: Env, named: string | null): string {
+export function fileOf(env: Env, named: string | null): string {
   const file = named ?? env.configFile;
   if (file !== null && existsSync(file)) return file;
   throw new SyncError(file === null ? 'There is no configuration file' : `The file ${file} does not exist`, {

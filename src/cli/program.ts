@@ -7,6 +7,7 @@ import { doctor } from './doctor.ts';
 import { explain } from './explain.ts';
 import { decideHeld, listHeld } from './guard.ts';
 import { showHistory } from './history.ts';
+import { plan } from './plan.ts';
 import { serve } from './serve.ts';
 import { syncNow } from './sync.ts';
 import { restoreOne, showTrash } from './trash.ts';
@@ -97,6 +98,17 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     .addOption(json)
     .action(async (file: string | undefined, options: Json & { prune?: boolean }) => {
       code = await diffCommand(file ?? null, { json: options.json ?? false, prune: options.prune ?? false }, overrides);
+    });
+
+  command(
+    'plan [file]',
+    'Show everything that would be written to the targets, and why; with a file, under its configuration. Writes nothing.',
+    ['plan', 'plan calendars.yaml --prune'],
+  )
+    .option('--prune', 'as for apply')
+    .addOption(json)
+    .action(async (file: string | undefined, options: Json & { prune?: boolean }) => {
+      code = await plan({ json: options.json ?? false, file: file ?? null, prune: options.prune ?? false }, overrides);
     });
 
   command('export', 'Print the configuration as a file for apply; secrets as references, never themselves.', [

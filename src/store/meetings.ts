@@ -90,9 +90,7 @@ export async function dueMeetings(
   limit: number,
   after: Pick<DueMeeting, 'wantedAt' | 'id'> | null = null,
 ): Promise<DueMeeting[]> {
-  const behind =
-    after === null ? sql`true` : sql`(m.wanted_at, m.id) > (${after.wantedAt}::timestamptz, ${after.id}::bigint)`;
-  return load(db, targetId, behind, sql`limit ${limit}`);
+  return load(db, targetId, behind(after), sql`limit ${limit}`);
 }
 
 /** The same for these meetings, those of them that are still due. */
@@ -100,18 +98,35 @@ export async function dueMeetingsOf(db: Db, targetId: string, ids: readonly stri
   return load(db, targetId, sql`m.id = any(${ids}::bigint[])`, sql``);
 }
 
+/** All whose wanted version is ahead, whether they may be tried now or not: for telling what would be done. */
+export async function waitingMeetings(
+  db: Db,
+  targetId: string,
+  limit: number,
+  after: Pick<DueMeeting, 'wantedAt' | 'id'> | null = null,
+): Promise<DueMeeting[]> {
+  return load(db, targetId, behind(after), sql`limit ${limit}`, sql`true`);
+}
+
+function behind(after: Pick<DueMeeting, 'wantedAt' | 'id'> | null): RawBuilder<unknown> {
+  return after === null ? sql`true` : sql`(m.wanted_at, m.id) > (${after.wantedAt}::timestamptz, ${after.id}::bigint)`;
+}
+
+const mayBeTried = sql`(m.not_before is null or m.not_before <= now())
+  and not exists (select from intent i where i.meeting_id = m.id)`;
+
 async function load(
   db: Db,
   targetId: string,
   which: RawBuilder<unknown>,
   limit: RawBuilder<unknown>,
+  when: RawBuilder<unknown> = mayBeTried,
 ): Promise<DueMeeting[]> {
   const found = await sql<Omit<DueMeeting, 'claims' | 'covers'> & { claims: ClaimRecord[]; covers: ClaimRecord[] }>`
     with due as (
       select m.* from meeting m
       where m.target_id = ${targetId} and m.wanted_version > m.done_version and ${which}
-        and (m.not_before is null or m.not_before <= now())
-        and not exists (select from intent i where i.meeting_id = m.id)
+        and ${when}
       order by m.wanted_at, m.id ${limit})
     select d.id::text, d.uid, d.slot, d.sequence, d.anchor, d.pinned_source_id as "pinnedSourceId",
       d.wanted_version::text as "wantedVersion", d.failures, d.code,

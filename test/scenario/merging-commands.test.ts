@@ -104,3 +104,69 @@ describe('explain', () => {
     expect((await fetch(`${url}/api/v1/explain`, { headers })).status).toBe(400);
   });
 });
+
+describe('plan', () => {
+  interface Told {
+    readonly changes: readonly string[];
+    readonly plans: readonly {
+      readonly writes: readonly Record<string, unknown>[];
+      readonly heldBecause: string | null;
+    }[];
+  }
+  const planned = async (...args: string[]): Promise<Told & { code: number }> => {
+    const { out, code } = await runCli(world.stage, ['plan', '--json', ...args]);
+    return { ...(JSON.parse(out) as Told), code };
+  };
+
+  it('tells what waits, with the fields of an update, and writes nothing', async () => {
+    const { own } = await aMeetingAtOdds();
+    expect(await planned()).toMatchObject({ code: 0, plans: [{ writes: [] }] });
+
+    world.calendar('contoso').updateEvent(own, { start: at(7), categories: ['Red'] });
+    world.calendar('contoso').createEvent({ subject: 'Lunch', start: at(8) });
+    await world.stage.passTime();
+    await world.stage.product.worker.run('ingest', 'contoso');
+    world.forget();
+    const { code, plans } = await planned();
+
+    expect(code).toBe(1);
+    expect(plans[0]?.writes).toMatchObject([
+      {
+        do: 'update',
+        title: 'Board',
+        why: 'contoso was changed last',
+        fields: [
+          { field: 'times' },
+          { field: 'title', from: '[F] Bored', to: 'Board' },
+          { field: 'categories', to: null },
+          { field: 'webLink', to: null },
+        ],
+      },
+      { do: 'create', title: 'Lunch', why: 'shown by contoso' },
+    ]);
+    expect([...world.requests('PUT'), ...world.requests('DELETE')]).toEqual([]);
+    await world.again();
+    // The move has reached the guest's copy as well, and that is the newer one.
+    expect(world.titles()).toEqual(['Lunch', '[F] Bored']);
+  });
+
+  it('tries a configuration out and keeps nothing of it', async () => {
+    await aMeetingAtOdds();
+    for (let index = 0; index < 15; index += 1)
+      world.calendar('contoso').createEvent({ subject: `Event ${index}`, start: at(9 + index) });
+    await world.again();
+    const before = world.shown();
+    const file = world.write({ sources: [{ id: 'fabrikam', titleTag: '[G] ' }] });
+    const told = await planned(file, '--prune');
+
+    expect(told.changes).toHaveLength(2);
+    const [{ writes, heldBecause } = { writes: [], heldBecause: null }] = told.plans;
+    expect(writes.filter((write) => write['do'] === 'delete')).toHaveLength(15);
+    expect(writes.filter((write) => write['do'] === 'update')).toMatchObject([
+      { fields: [{ field: 'title', from: '[F] Bored', to: '[G] Bored' }] },
+    ]);
+    expect(heldBecause).toContain('15 of 16 upcoming meetings');
+    await world.again();
+    expect(world.shown()).toEqual(before);
+  });
+});

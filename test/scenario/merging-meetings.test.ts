@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { sql } from 'kysely';
 import type { Pattern } from '../support/graph/patterns.ts';
@@ -489,6 +491,37 @@ describe('two targets', () => {
     await world.again();
     expect(world.titles('bob')).toEqual([]);
     expect(world.titles('alice')).toEqual(['Board', 'Lunch']);
+  });
+});
+
+describe('a feed', () => {
+  it('does not merge with the meeting whose UID it carries, and what is ours is not read from it', async () => {
+    await world.configure({ sources: [contoso] });
+    const own = world.calendar('contoso').createEvent({ subject: 'Board', start: at(5) });
+    await world.again();
+    const uid = world.stage.simulator.world.itemByKey(own.key)?.iCalUId ?? '';
+    const event = (id: string, title: string): string[] => [
+      'BEGIN:VEVENT',
+      `UID:${id}`,
+      'DTSTAMP:20260101T000000Z',
+      `DTSTART:${day(5).replaceAll('-', '')}T090000Z`,
+      `SUMMARY:${title}`,
+      'END:VEVENT',
+    ];
+    const events = [...event(uid, 'Told by a feed'), ...event(only().uid, 'Ours')];
+    const text = ['BEGIN:VCALENDAR', 'VERSION:2.0', 'PRODID:-//Test//EN', ...events, 'END:VCALENDAR', ''].join('\r\n');
+    const server = createServer((_, response) => response.setHeader('content-type', 'text/calendar').end(text));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/feed.ics`;
+    try {
+      await world.configure({ sources: [contoso, { id: 'feed', kind: 'ics', url, into: 'me/work' }] });
+      await world.again();
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+
+    expect(world.titles()).toEqual(['Board', 'Told by a feed']);
   });
 });
 

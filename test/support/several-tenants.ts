@@ -32,6 +32,8 @@ export interface SeveralTenants {
   readonly stage: Stage;
   mailbox(tenant: string): OutlookMailbox;
   calendar(tenant: string): OutlookCalendar;
+  /** Writes the configuration to a file, without applying it. */
+  write(wanted: { sources: readonly Entry[]; targets?: readonly Entry[] }): string;
   /** Makes the configuration this one, and gives what changed. Sources name their tenant by `tenant`, or by their id. */
   configure(wanted: { sources: readonly Entry[]; targets?: readonly Entry[] }): Promise<ConfigChange[]>;
   /** Time passes; everything is read and written until nothing is due. */
@@ -85,7 +87,7 @@ export async function severalTenants(names: readonly string[], options: StageOpt
     stage,
     mailbox,
     calendar: (name) => mailbox(name).calendar(),
-    async configure(wanted) {
+    write(wanted) {
       const targets = (wanted.targets ?? [{}]).map((one) => ({ ...target, ...one }));
       calendars = targets.flatMap(({ username, calendars: all }) => all.map(({ id }) => ({ user: username, id })));
       const sources = wanted.sources.map((source) =>
@@ -101,8 +103,9 @@ export async function severalTenants(names: readonly string[], options: StageOpt
             },
       );
       writeFileSync(file, JSON.stringify({ tenants, targets, sources }));
-      return applyFile(stage.product, env, file, { prune: true, actor: 'test' });
+      return file;
     },
+    configure: (wanted) => applyFile(stage.product, env, world.write(wanted), { prune: true, actor: 'test' }),
     async again() {
       await stage.passTime();
       await stage.sync();
