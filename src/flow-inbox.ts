@@ -59,7 +59,7 @@ export function flowInbox(deps: FlowInboxDeps): FlowInbox {
             ? []
             : [{ claim, modifiedAt: item.lastModifiedAt, masterKey: item.seriesMasterId, isMaster: item.isMaster }];
         }),
-        deleted: items.flatMap((item) => (item.isDeleted ? [{ key: item.id, at: item.lastModifiedAt }] : [])),
+        deleted: items.flatMap((item) => (item.isDeleted ? [item.id] : [])),
         window,
       })),
     remember(signature) {

@@ -31,7 +31,8 @@ const listingLagMs = 15 * 60_000;
 
 export interface FlowPost {
   readonly claims: readonly FlowClaim[];
-  readonly deleted: readonly { readonly key: string; readonly at: string | null }[];
+  /** Keys. When they were deleted, nobody tells: now at the latest. */
+  readonly deleted: readonly string[];
   /** Set: a part of a whole window, whose silence means absence. */
   readonly window: ListedPart | null;
 }
@@ -67,7 +68,6 @@ interface Stored {
   readonly changed: number;
   readonly outdated: number;
   readonly judged: Judged;
-  readonly isListed: boolean;
 }
 
 /**
@@ -82,20 +82,11 @@ export async function acceptFlow(
 ): Promise<FlowOutcome> {
   const stored = await deps.store.transaction((db) => store(db, deps, sourceId, postFor));
   if (!('state' in stored)) return stored;
-  const { state, changed, outdated, judged, isListed } = stored;
+  const { state, changed, outdated, judged } = stored;
   if (changed + judged.removed > 0) deps.onChanged(state.targetId);
   deps.onPosted(sourceId);
   await tellHeld(deps, state, judged);
   const { removed, held } = judged;
-  // A listing that changed nothing is a sign of life all the same.
-  if (changed + removed + held > 0 || isListed)
-    await recordHistory(deps.store.db, {
-      status: 'ok',
-      action: 'ingest',
-      sourceId,
-      targetId: state.targetId,
-      counts: { changed, removed, held, outdated },
-    });
   return { kind: 'stored', changed, removed, held, outdated };
 }
 
@@ -134,13 +125,18 @@ async function store(
   const judged = isSilent ? nothingJudged : await judge(db, state);
   await recordFlowPost(db, sourceId);
   await settleHandOver(db);
-  return {
-    state,
-    changed: changed + replaced.length + aged,
-    outdated,
-    judged,
-    isListed: listing?.isWhole === true,
-  };
+  const changedInAll = changed + replaced.length + aged;
+  const { removed, held } = judged;
+  // A listing that changed nothing is a sign of life all the same.
+  if (changedInAll + removed + held > 0 || listing?.isWhole === true)
+    await recordHistory(db, {
+      status: 'ok',
+      action: 'ingest',
+      sourceId,
+      targetId: state.targetId,
+      counts: { changed: changedInAll, removed, held, outdated },
+    });
+  return { state, changed: changedInAll, outdated, judged };
 }
 
 const nothingJudged: Judged = { removed: 0, held: 0, reason: '' };

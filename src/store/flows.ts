@@ -77,21 +77,20 @@ export async function dropClaims(db: Db, sourceId: string, keys: readonly string
   return gone.rows.flatMap(({ meetingId }) => (meetingId === null ? [] : [meetingId]));
 }
 
-/** An older tombstone gives way to a newer; `at` null: now. */
-export async function bury(
-  db: Db,
-  sourceId: string,
-  deleted: readonly { readonly key: string; readonly at: string | null }[],
-): Promise<void> {
-  if (deleted.length === 0) return;
+/**
+ * What is deleted as of now: its claims wait for the guard, and nothing brings it back that was modified before. A flow
+ * does not tell when it was deleted; a time of its last modification could be older than a change that is still on its
+ * way.
+ */
+export async function bury(db: Db, sourceId: string, keys: readonly string[]): Promise<void> {
+  if (keys.length === 0) return;
   await sql`
     insert into tombstone (source_id, key, at)
-    select ${sourceId}, r.key, coalesce(r.at, now())
-    from jsonb_to_recordset(${JSON.stringify(deleted)}::jsonb) as r(key text, at timestamptz)
-    on conflict (source_id, key) do update set at = greatest(tombstone.at, excluded.at)`.execute(db);
+    select ${sourceId}, key, now() from unnest(${[...new Set(keys)]}::text[]) key
+    on conflict (source_id, key) do update set at = excluded.at`.execute(db);
   await sql`
     update claim set state = 'pending', changed_at = now()
-    where source_id = ${sourceId} and state = 'shown' and key = any(${deleted.map(({ key }) => key)})`.execute(db);
+    where source_id = ${sourceId} and state = 'shown' and key = any(${keys})`.execute(db);
 }
 
 export async function unbury(db: Db, sourceId: string, keys: readonly string[]): Promise<void> {

@@ -112,6 +112,10 @@ describe('a change flow', () => {
 
   it('shows again what was modified after its deletion', async () => {
     await post({ ActionType: 'deleted', id: 'AAMk-1', lastModifiedDateTime: ago(10) });
+    await sql`update tombstone set at = now() - interval '8 minutes'`.execute(stage.product.store.db);
+    await post(event(1, {}, 9));
+    await deliver();
+    expect(titles()).toEqual([]);
     await post(event(1, {}, 5));
     await deliver();
     expect(titles()).toEqual(['Event 1']);
