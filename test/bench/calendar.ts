@@ -83,3 +83,15 @@ rate('render and parse a series', 1_000, (index) => {
 });
 rate('expand a series (395 instances)', 2_000, (index) => expandSeries(series[index] ?? weekly(index), options.window));
 rate('parse a feed of 5,000 events', 2, () => parseCalendar(feed));
+
+/** Memory in use after a collection (needs --expose-gc; without it the figure holds what waits to be collected). */
+function heapMegabytes(): number {
+  (globalThis as { gc?: () => void }).gc?.();
+  return Math.round(process.memoryUsage().heapUsed / 1e6);
+}
+
+const before = heapMegabytes();
+for (let index = 0; index < 100_000; index += 1) {
+  for (const { text } of renderSeries(index % 4 === 0 ? weekly(index) : single(index), options)) parseCalendar(text);
+}
+console.log(`${'memory over 100,000 rendered and read'.padEnd(44)} ${before} MB before, ${heapMegabytes()} MB after`);

@@ -43,7 +43,7 @@ foreach ($files as $one) {
         $starts = [];
         if (!$one['mayHaveNone']) {
             $inRange = false;
-            foreach ($calendar->getBaseComponents('VEVENT') as $event) $inRange = $inRange || $event->isInTimeRange($from, $to);
+            foreach ($calendar->select('VEVENT') as $event) $inRange = $inRange || $event->isInTimeRange($from, $to);
             if (!$inRange) $complain($file, 'is not in its time range');
         }
         foreach ($calendar->expand($from, $to)->select('VEVENT') as $event) {

@@ -176,7 +176,6 @@ describe('events of a Graph gone mad', () => {
           for (const { text } of renderSeries(series, { ...options, reminders: 'source' })) {
             expect(text.isWellFormed()).toBe(true);
             expect(text.split('\r\n').every((line) => Buffer.byteLength(line) <= 75)).toBe(true);
-            // eslint-disable-next-line no-control-regex -- these are what may not be there
             expect(text).not.toMatch(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]|[^\r]\n/);
             expect(unfold(text)).not.toMatch(/^X-EVIL/m);
             const { resources, problems } = parseCalendar(text);
