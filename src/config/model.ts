@@ -18,6 +18,8 @@ export interface Tenant {
   readonly client: string;
   readonly access: 'scoped' | 'tenant-wide';
   readonly ceiling: Privacy;
+  /** Whether Graph may be asked to tell of changes, where PUBLIC_URL is set; absent: it may. */
+  readonly notifications?: boolean;
   readonly credential: Credential | null;
 }
 

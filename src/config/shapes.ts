@@ -118,6 +118,7 @@ export const tenantShape = z.strictObject({
   client: guid,
   access: z.enum(['scoped', 'tenant-wide']).default('scoped'),
   ceiling: privacy.default('full'),
+  notifications: z.boolean().default(true),
   secret: secret.optional(),
   certificate: pemPair.optional(),
   signIn: z.literal('delegated').optional(),

@@ -32,10 +32,13 @@ export interface Inbox {
 
 /** Requests that come so close together share one statement: 5,000 a second instead of 2,700. */
 const gatherMs = 5;
+/** Between two hints about one source: the first goes at once, and no reading begins sooner after another one anyway. */
+const hintEveryMs = 250;
 /** Graph gives up after 3 s. */
 const storeWithinMs = 2_500;
 
 export function notificationInbox({ db, log, hint }: InboxDeps): Inbox {
+  const hintSparingly = sparingly(hint);
   const counts: InboxCounts = { received: 0, unknown: 0, wrongState: 0, malformed: 0 };
   let gathering: { readonly items: Notification[]; readonly stored: Promise<void> } | null = null;
   let storing: Promise<unknown> = Promise.resolve();
@@ -54,7 +57,7 @@ export function notificationInbox({ db, log, hint }: InboxDeps): Inbox {
       removed: graphIds(({ lifecycle }) => lifecycle === 'subscriptionRemoved'),
       reauthorize: graphIds(({ lifecycle }) => lifecycle === 'reauthorizationRequired'),
     });
-    for (const source of sources) hint(source);
+    for (const source of sources) hintSparingly(source);
   };
 
   /** Opens a batch that others join until the one before it is stored. */
@@ -79,6 +82,24 @@ export function notificationInbox({ db, log, hint }: InboxDeps): Inbox {
       for (const item of items) batch.items.push(item);
       await within(batch.stored);
     },
+  };
+}
+
+/** Passes a call on at once, and those that follow it too closely as one, later. */
+function sparingly(hint: (sourceId: string) => void): (sourceId: string) => void {
+  /** Sources hinted at just now, and whether they are to be again. */
+  const recent = new Map<string, boolean>();
+  const give = (id: string): void => {
+    recent.set(id, false);
+    hint(id);
+    setTimeout(() => {
+      if (recent.get(id) === true) give(id);
+      else recent.delete(id);
+    }, hintEveryMs).unref();
+  };
+  return (id) => {
+    if (recent.has(id)) recent.set(id, true);
+    else give(id);
   };
 }
 

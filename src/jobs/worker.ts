@@ -33,6 +33,8 @@ export type RunResult = Awaited<ReturnType<typeof runIngest>> | Awaited<ReturnTy
 const slots: Readonly<Record<Kind, number>> = { ingest: 16, deliver: 8 };
 /** Between the starts of two runs of one source or target: a flood of hints costs a few runs, a single one waits for none. */
 const restMs: Readonly<Record<Kind, number>> = { ingest: 250, deliver: 50 };
+/** A source that is hinted at without end rests longer each time, up to this. */
+const longestRestMs: Readonly<Record<Kind, number>> = { ingest: 1_000, deliver: 50 };
 
 /** Says when a source is read and a target written, never how. */
 export function createWorker(deps: WorkerDeps): Worker {
@@ -42,6 +44,7 @@ export function createWorker(deps: WorkerDeps): Worker {
   const hintedAgain = new Set<string>();
   const startedAt = new Map<string, number>();
   const resting = new Map<string, NodeJS.Timeout>();
+  const rests = new Map<string, number>();
   const waiting: Record<Kind, (() => void)[]> = { ingest: [], deliver: [] };
   const free: Record<Kind, number> = { ...slots };
   const schedules: Job[] = [];
@@ -58,19 +61,22 @@ export function createWorker(deps: WorkerDeps): Worker {
   };
 
   /** Starts a run in the background, once per source or target; waits for a slot, so that hints are not taken up for nothing. */
-  const begin = async (kind: Kind, id: string): Promise<void> => {
+  const begin = async (kind: Kind, id: string, hasRested = false): Promise<void> => {
     const key = `${kind}:${id}`;
     if (running.has(key)) hintedAgain.add(key);
     if (running.has(key) || resting.has(key) || stopping.signal.aborted) return;
-    const waitMs = (startedAt.get(key) ?? -Infinity) + restMs[kind] - performance.now();
-    if (waitMs > 0) {
+    const rest = rests.get(key) ?? restMs[kind];
+    const waitMs = (startedAt.get(key) ?? -Infinity) + rest - performance.now();
+    if (waitMs > 0 && !hasRested) {
+      rests.set(key, Math.min(2 * rest, longestRestMs[kind]));
       const begun = (): void => {
         resting.delete(key);
-        void begin(kind, id);
+        void begin(kind, id, true);
       };
       resting.set(key, setTimeout(begun, waitMs));
       return;
     }
+    if (!hasRested) rests.delete(key);
     running.set(key, Promise.resolve());
     if (free[kind] > 0) free[kind] -= 1;
     else await new Promise<void>((resolve) => waiting[kind].push(resolve));

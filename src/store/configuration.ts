@@ -66,7 +66,7 @@ export async function loadTenant(db: Db, box: SecretBox, id: string): Promise<Te
 
 async function tenantRows(db: Db, id: string | null): Promise<TenantRecord[]> {
   const found = await sql<TenantRecord>`
-    select id, name, cloud, directory, client, access, ceiling, credential_kind as "credentialKind",
+    select id, name, cloud, directory, client, access, ceiling, has_push as notifications, credential_kind as "credentialKind",
       secret_sealed as "secretSealed", certificate, private_key_sealed as "privateKeySealed"
     from tenant where ${id}::text is null or id = ${id} order by id`.execute(db);
   return found.rows;
@@ -137,12 +137,12 @@ export async function saveTenant(db: Db, box: SecretBox, tenant: Tenant): Promis
   const key =
     credential?.kind === 'certificate' ? box.seal(credential.privateKey, contexts.tenantKey(tenant.id)) : null;
   await sql`
-    insert into tenant (id, name, cloud, directory, client, access, ceiling, credential_kind, secret_sealed, certificate,
-      private_key_sealed, updated_at)
+    insert into tenant (id, name, cloud, directory, client, access, ceiling, has_push, credential_kind, secret_sealed,
+      certificate, private_key_sealed, updated_at)
     values (${tenant.id}, ${tenant.name}, ${tenant.cloud}, ${tenant.directory}, ${tenant.client}, ${tenant.access},
-      ${tenant.ceiling}, ${credential?.kind ?? null}, ${secret}, ${certificate}, ${key}, now())
+      ${tenant.ceiling}, ${tenant.notifications ?? true}, ${credential?.kind ?? null}, ${secret}, ${certificate}, ${key}, now())
     on conflict (id) do update set name = excluded.name, cloud = excluded.cloud, directory = excluded.directory,
-      client = excluded.client, access = excluded.access, ceiling = excluded.ceiling,
+      client = excluded.client, access = excluded.access, ceiling = excluded.ceiling, has_push = excluded.has_push,
       credential_kind = excluded.credential_kind, secret_sealed = excluded.secret_sealed,
       certificate = excluded.certificate, private_key_sealed = excluded.private_key_sealed, updated_at = now()`.execute(
     db,
