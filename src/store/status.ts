@@ -1,7 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
-
 import { isLivePush, pollWithPushSeconds } from './sources.ts';
+
 export interface SourceStatus {
   readonly id: string;
   readonly kind: string;
@@ -18,12 +19,12 @@ export interface SourceStatus {
   readonly code: string | null;
   readonly reason: string | null;
   readonly remedy: string | null;
-}
   /** Change notifications: `live`, `mailbox` (they may tell of this calendar or not), `off`; null: not a kind that has them. */
   readonly push: 'live' | 'mailbox' | 'off' | null;
   /** Why they are not live, where something stands in their way. */
   readonly pushCode: string | null;
   readonly pushReason: string | null;
+}
 
 export interface TargetStatus {
   readonly id: string;
@@ -44,6 +45,9 @@ export interface Status {
 
 const iso = (column: string) => sql.raw(`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`);
 
+const pollSeconds = sql`greatest(coalesce((s.settings->>'everySeconds')::int, 60),
+  case when u.source_id is not null and ${isLivePush} then ${pollWithPushSeconds}::int end)`;
+
 /**
  * How long a flow may be silent: three times the usual gap between its last posts that told something, a day at least,
  * for nights and weekends are silent too.
@@ -57,9 +61,6 @@ const flowSilence = sql`greatest(interval '1 day', 3 * (
  * A source is late when it has not been proven fresh for three of its intervals and a minute; one that flows post to,
  * when they are silent for longer than they usually are.
  */
-const pollSeconds = sql`greatest(coalesce((s.settings->>'everySeconds')::int, 60),
-  case when u.source_id is not null and ${isLivePush} then ${pollWithPushSeconds}::int end)`;
-
 export async function readStatus(db: Db): Promise<Status> {
   const sources = await sql<SourceStatus>`
     select s.id, s.kind, s.target_id || '/' || s.calendar_id as target, ${iso('s.fresh_at')} as "freshAt",
@@ -129,12 +130,17 @@ export async function readChecks(db: Db): Promise<Readonly<Record<string, number
   return { rule: 0, zone: 0, shifted: 0, list: 0, ...Object.fromEntries(rows.map(({ mode, count }) => [mode, count])) };
 }
 
-export async function answers(db: Db): Promise<boolean> {
 /** Whether the database answers within two seconds: who asks for health will not wait for longer. */
+export async function answers(db: Db): Promise<boolean> {
+  const asked = sql`select 1`.execute(db).then(
+    () => true,
+    () => false,
+  );
+  const patience = new AbortController();
+  const late = pause(2_000, false, { signal: patience.signal }).catch(() => false);
   try {
-    await sql`select 1`.execute(db);
-    return true;
-  } catch {
-    return false;
+    return await Promise.race([asked, late]);
+  } finally {
+    patience.abort();
   }
 }
