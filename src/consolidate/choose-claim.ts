@@ -26,7 +26,8 @@ const detailRank = { full: 0, title: 1, busy: 2 } as const;
 
 /**
  * Which claim of a meeting shows: a source's before a restored one; the operator's pin; the most permitted detail; then, only where comparable fields
- * differ, the target's strategy; then the order of sources. A lastModified that is missing or in the future ranks last.
+ * differ, the target's strategy; then the order of sources. A lastModified that is missing, or in the future by more than clocks differ,
+ * ranks last.
  * The same for any order of the input. Null when there is no claim.
  */
 export function chooseClaim<C extends Candidate>(
@@ -57,8 +58,11 @@ export function chooseClaim<C extends Candidate>(
   return { shown: winners[0] ?? leader, why: winners.length === 1 ? options.strategy : 'order' };
 }
 
+/** A source's clock may be ahead of ours; what was changed just now must not rank last for it. */
+const clockSkewMs = 3_600_000;
+
 function modifiedRank(at: Date | null, now: Date): number {
-  return at === null || at.getTime() > now.getTime() ? Number.NEGATIVE_INFINITY : at.getTime();
+  return at === null || at.getTime() > now.getTime() + clockSkewMs ? Number.NEGATIVE_INFINITY : at.getTime();
 }
 
 function compareText(a: string, b: string): number {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Series } from '../../src/calendar/series.ts';
+import { chooseClaim, type Candidate } from '../../src/consolidate/choose-claim.ts';
 import { conflictsOf, type Speaker } from '../../src/consolidate/conflicts.ts';
 import { keepMeetings, type StandingMeeting } from '../../src/consolidate/keep-meetings.ts';
 import { redact } from '../../src/calendar/privacy.ts';
@@ -102,5 +103,43 @@ describe('meetings whose claims get other identities', () => {
     const from = standing('5', 'x', { '1': 'y', '2': 'x' }, '1');
 
     expect(keptOf(from, standing('2', 'y', { '9': 'y' }, '9'))).toEqual({ '5': 'x', '2': 'y' });
+  });
+});
+
+describe('the copy changed last', () => {
+  const now = new Date('2026-07-01T12:00:00Z');
+  const candidate = (sourceId: string, lastModifiedAt: string | null, position: number): Candidate => ({
+    claimId: sourceId,
+    sourceId,
+    calendarId: 'work',
+    detail: 'full',
+    lastModifiedAt: lastModifiedAt === null ? null : new Date(lastModifiedAt),
+    priority: 100,
+    position,
+    isRestored: false,
+    comparable: sourceId,
+  });
+  const shownOf = (...candidates: Candidate[]): (string | undefined)[] =>
+    [candidates, candidates.toReversed()].map(
+      (order) => chooseClaim(order, { strategy: 'last-write-wins', pinnedSourceId: null, now })?.shown.sourceId,
+    );
+
+  it('is not one from the year 2099 nor one without a time, in any order', () => {
+    const [old, odd, silent] = [
+      candidate('old', '2020-01-01T00:00:00Z', 2),
+      candidate('odd', '2099-01-01T00:00:00Z', 0),
+      candidate('silent', null, 1),
+    ];
+
+    expect(shownOf(old, odd, silent)).toEqual(['old', 'old']);
+  });
+
+  it('may be one by a clock that is some minutes ahead of ours', () => {
+    const [before, ahead] = [
+      candidate('before', '2026-07-01T11:59:00Z', 0),
+      candidate('ahead', '2026-07-01T12:02:00Z', 1),
+    ];
+
+    expect(shownOf(before, ahead)).toEqual(['ahead', 'ahead']);
   });
 });
