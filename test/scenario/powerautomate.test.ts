@@ -307,6 +307,28 @@ describe('a mailbox that a flow and Graph both tell of', () => {
     expect(seen.at(-1)).toBe(1);
   });
 
+  it('shows nothing twice while Graph is still reading for the first time', async () => {
+    for (let index = 0; index < 120; index += 1)
+      outlookEvent(index === 0 ? 'Planning' : `Other ${index}`, 1 + (index % 50));
+    await post(flowOf('Planning', 1, { id: 'other form of id', iCalUId: undefined, webLink: undefined }));
+    await deliver();
+    await addGraph();
+    let between: Promise<string[]> = Promise.resolve([]);
+    stage.simulator.before('$skiptoken', () => {
+      between = deliver().then(titles);
+    });
+    stage.simulator.fail({ match: '$skiptoken', times: 1, how: { slowMs: 500 } });
+    await stage.product.worker.run('ingest', 'contoso-me');
+
+    const { rows } = await sql<{ count: number }>`
+      select count(*)::int as count from claim where source_id = 'contoso-me'`.execute(stage.product.store.db);
+    expect(rows).toEqual([{ count: 120 }]);
+    expect(await between).toEqual(['Planning']);
+    await stage.sync();
+    expect(titles()).toHaveLength(120);
+    expect(titles().filter((title) => title === 'Planning')).toHaveLength(1);
+  });
+
   it('goes on with the flow when consent is withdrawn, without a gap, and with Graph when it is back', async () => {
     const { key, iCalUId } = outlookEvent('Planning', 4);
     await post(flowOf('Planning', 4, { id: key, iCalUId }));
