@@ -13,6 +13,7 @@ import {
   dueMeetings,
   dueMeetingsOf,
   postponeMeetings,
+  raiseSequences,
   recordDeliveryFailure,
   type DueMeeting,
   type MeetingObject,
@@ -187,6 +188,12 @@ class DeliverPass {
     await recordConflicts(store, atOdds);
     for (const [calendarId, ids] of waiting) await this.postpone(calendarId, ids);
     const allowed = isDeleting ? await passCeiling(this.context, decided) : decided;
+    await raiseSequences(
+      store.db,
+      allowed.flatMap(({ meeting: { id, sequence }, decision }) =>
+        decision.sequence > sequence ? [{ id, sequence: decision.sequence }] : [],
+      ),
+    );
     const openedAt = performance.now();
     const intents = await openIntents(
       store.db,

@@ -195,6 +195,19 @@ export async function postponeMeetings(
     where id = any(${ids}::bigint[])`.execute(db);
 }
 
+/** Before a write is tried: whatever becomes of it, a later one must not say a smaller SEQUENCE. */
+export async function raiseSequences(
+  db: Db,
+  meetings: readonly { readonly id: string; readonly sequence: number }[],
+): Promise<void> {
+  if (meetings.length === 0) return;
+  await sql`
+    update meeting m set sequence = greatest(m.sequence, r.sequence)
+    from jsonb_to_recordset(${JSON.stringify(meetings)}::jsonb) as r(id bigint, sequence int) where m.id = r.id`.execute(
+    db,
+  );
+}
+
 /** Marks meetings to be looked at again. */
 export async function wantMeetings(db: Db, ids: readonly string[]): Promise<void> {
   await sql`
