@@ -1,6 +1,6 @@
 /** What a series shows, as Graph lists it and as readers of our objects see it, brought to one form. */
 import { daySeconds } from '../../calendar/civil.ts';
-import { expandSeries, expandText } from '../../calendar/expand.ts';
+import { expandText } from '../../calendar/expand.ts';
 import { renderSeries } from '../../calendar/render.ts';
 import type { Instance, Series } from '../../calendar/series.ts';
 import { momentSeconds, offsetAt, parseInstant } from '../../calendar/zones.ts';
@@ -39,11 +39,6 @@ export function shownByGraph(instances: readonly WireEvent[], master: WireEvent)
     const end = instantOf(instance.end);
     return at === null ? [] : [{ at, until: end === null ? null : Math.max(at, end), isAllDay: false }];
   });
-}
-
-/** What the series means. */
-export function shownBySeries(series: Series, window: Window): Shown[] {
-  return shownOf(expandSeries(series, window));
 }
 
 /** What a reader of the objects that we would write sees: rendered, read back and expanded. */
