@@ -28,8 +28,10 @@ export class WriteRecorder {
 
   /** Takes a unit; waits when too much is not recorded yet. Throws what recording threw. */
   async add(unit: Unit): Promise<void> {
+    // Nothing more is recorded after a failure; a run that had nothing to do would never be seen to end.
+    this.throwFailure();
     this.queue.push(unit);
-    this.running ??= this.run();
+    this.running ??= this.run().finally(() => (this.running = null));
     if (this.queue.length > mostUnrecorded) await this.running;
     this.throwFailure();
   }
@@ -59,8 +61,6 @@ export class WriteRecorder {
       }
     } catch (thrown) {
       this.failure = toSyncError(thrown);
-    } finally {
-      this.running = null;
     }
   }
 }
