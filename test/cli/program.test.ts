@@ -100,7 +100,7 @@ async function stored(): Promise<unknown> {
     select (select json_agg(t) from tenant t) as tenants, (select json_agg(t) from target t) as targets,
       (select json_agg(c order by c.id) from claim c) as claims, (select json_agg(o) from object o) as objects`);
   await connection.end();
-  return rows[0] as unknown;
+  return rows[0];
 }
 
 const commands = [
