@@ -4,7 +4,7 @@
 # FILES: random series and mad events each (default 1500). SEED: another choice. SABRE_AUTOLOAD: an autoload.php to use
 # instead of Composer's answer.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 1
 missing=()
 command -v php >/dev/null || missing+=(php-cli)
 command -v composer >/dev/null || missing+=(composer)
