@@ -1,5 +1,6 @@
+import { importanceOf, sensitivityOf, showAsOf } from '../../calendar/outlook-words.ts';
 import { findJoinLink } from '../../calendar/join-link.ts';
-import type { Entry, Importance, Place, Sensitivity, ShowAs } from '../../calendar/series.ts';
+import type { Entry, Place } from '../../calendar/series.ts';
 import { cap, CAPS, line, safeUri, textOfHtml, tidy } from '../../calendar/text.ts';
 import { peopleOf, type Owner } from './people.ts';
 import { instantText, type Times } from './times.ts';
@@ -145,37 +146,4 @@ function dialInOf({ onlineMeeting }: WireEvent): string[] {
 function reminderOf({ isReminderOn, reminderMinutesBeforeStart: minutes }: WireEvent): number | null {
   if (isReminderOn !== true || minutes === null) return null;
   return minutes >= 0 && minutes <= MAX_REMINDER ? Math.round(minutes) : null;
-}
-
-function showAsOf(value: string | null): ShowAs {
-  switch (value?.toLowerCase()) {
-    case 'free':
-    case 'tentative':
-    case 'oof':
-      return value.toLowerCase() as ShowAs;
-    case 'workingelsewhere':
-      return 'workingElsewhere';
-    default:
-      return 'busy';
-  }
-}
-
-/** An unknown degree of secrecy is a secret. */
-function sensitivityOf(value: string | null): Sensitivity {
-  switch (value?.toLowerCase()) {
-    case undefined:
-    case 'normal':
-      return 'normal';
-    case 'personal':
-      return 'personal';
-    case 'confidential':
-      return 'confidential';
-    default:
-      return 'private';
-  }
-}
-
-function importanceOf(value: string | null): Importance {
-  const lower = value?.toLowerCase();
-  return lower === 'low' || lower === 'high' ? lower : 'normal';
 }

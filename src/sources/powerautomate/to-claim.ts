@@ -1,6 +1,7 @@
+import { importanceOf, sensitivityOf, showAsOf } from '../../calendar/outlook-words.ts';
 import { dayOfSeconds, daySeconds, formatDay, formatLocal, tryParseLocal } from '../../calendar/civil.ts';
 import { findJoinLink } from '../../calendar/join-link.ts';
-import type { Answer, Attendee, Entry, Importance, Moment, Sensitivity, ShowAs } from '../../calendar/series.ts';
+import type { Answer, Attendee, Entry, Moment } from '../../calendar/series.ts';
 import { slotKey } from '../../calendar/slot-key.ts';
 import { cap, CAPS, isAddress, line, placeholderAddress, safeUri, textOfHtml, tidy } from '../../calendar/text.ts';
 import { cleanUid } from '../../calendar/uid.ts';
@@ -186,41 +187,6 @@ function answerOf(response: string | null): Answer {
     default:
       return 'none';
   }
-}
-
-function showAsOf(value: string | null): ShowAs {
-  switch (value?.toLowerCase()) {
-    case 'free':
-      return 'free';
-    case 'tentative':
-      return 'tentative';
-    case 'oof':
-      return 'oof';
-    case 'workingelsewhere':
-      return 'workingElsewhere';
-    default:
-      return 'busy';
-  }
-}
-
-/** An unknown degree of secrecy is a secret. */
-function sensitivityOf(value: string | null): Sensitivity {
-  switch (value?.toLowerCase()) {
-    case undefined:
-    case 'normal':
-      return 'normal';
-    case 'personal':
-      return 'personal';
-    case 'confidential':
-      return 'confidential';
-    default:
-      return 'private';
-  }
-}
-
-function importanceOf(value: string | null): Importance {
-  const lower = value?.toLowerCase();
-  return lower === 'low' || lower === 'high' ? lower : 'normal';
 }
 
 function secondsOf(instant: string | null): string | null {
