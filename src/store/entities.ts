@@ -38,6 +38,10 @@ export const TenantRow = defineEntity({
     privateKeySealed: sealed(),
     managedBy: p.text().default('file'),
     updatedAt: at(),
+    /** Until when the client secret is good, where the operator says so. */
+    secretExpiresAt: at().nullable(),
+    /** How long events stay after access was withdrawn. */
+    keepWithdrawnDays: p.integer().default(30),
   },
 });
 
@@ -409,6 +413,136 @@ export const SettingRow = defineEntity({
   },
 });
 
+/** How far a tenant's administrator has let us in; see `AccessState` in store/tenant-access.ts. */
+export const TenantAccessRow = defineEntity({
+  name: 'TenantAccessRow',
+  tableName: 'tenant_access',
+  properties: {
+    tenantId: p.text().primary(),
+    state: p.text().default('unasked'),
+    /** When the administrator said that access is given; the proof is another matter. */
+    grantedAt: at().nullable(),
+    grantedBy: p.text().nullable(),
+    declinedAt: at().nullable(),
+    /** A mailbox that must not be readable. */
+    controlMailbox: p.text().nullable(),
+    controlState: p.text().nullable(),
+    /** The privacy that the administrator permits at most. */
+    ceiling: p.text().nullable(),
+    ceilingAt: at().nullable(),
+    provenAt: at().nullable(),
+    triedAt: at().nullable(),
+    nextTryAt: at().nullable(),
+    failures: p.integer().default(0),
+    code: p.text().nullable(),
+    reason: p.text().nullable(),
+    remedy: p.text().nullable(),
+    /** Of which end of a credential was warned, and how many days ahead. */
+    warnedOf: p.text().nullable(),
+    /** What `probe` found. */
+    behaviours: p.json().nullable(),
+    probedAt: at().nullable(),
+  },
+});
+
+export const MailboxAccessRow = defineEntity({
+  name: 'MailboxAccessRow',
+  tableName: 'mailbox_access',
+  properties: {
+    tenantId: p.text().primary(),
+    /** In lower case. */
+    mailbox: p.text().primary(),
+    state: p.text(),
+    code: p.text().nullable(),
+    reason: p.text().nullable(),
+    remedy: p.text().nullable(),
+    readableAt: at().nullable(),
+    triedAt: at(),
+  },
+});
+
+/** Opens the consent pages of one tenant to whoever has the link. */
+export const ConsentLinkRow = defineEntity({
+  name: 'ConsentLinkRow',
+  tableName: 'consent_link',
+  properties: {
+    /** SHA-256 of the key in the link. */
+    id: p.text().primary(),
+    tenantId: p.text(),
+    createdAt: at(),
+    expiresAt: at(),
+    closedAt: at().nullable(),
+  },
+});
+
+/** A journey to Microsoft and back, to be made once. */
+export const ConsentStateRow = defineEntity({
+  name: 'ConsentStateRow',
+  tableName: 'consent_state',
+  properties: {
+    id: p.text().primary(),
+    tenantId: p.text(),
+    linkId: p.text(),
+    /** `v1`, `v2`: consent for the tenant; `sign-in`: a person for one mailbox. */
+    kind: p.text(),
+    mailbox: p.text().nullable(),
+    verifierSealed: sealed(),
+    expiresAt: at(),
+    usedAt: at().nullable(),
+  },
+});
+
+/** A person's sign-in for their mailbox; the cache holds refresh tokens. */
+export const SignInRow = defineEntity({
+  name: 'SignInRow',
+  tableName: 'sign_in',
+  properties: {
+    tenantId: p.text().primary(),
+    mailbox: p.text().primary(),
+    account: p.text(),
+    username: p.text(),
+    cacheSealed: p.text(),
+    version: p.bigint().default(1),
+    signedInAt: at(),
+    refreshedAt: at(),
+    /** Null: nobody says. */
+    expiresAt: at().nullable(),
+    warnedOf: p.text().nullable(),
+  },
+});
+
+/** Access to a source that was taken from us: since when, and when that was last proven. */
+export const WithdrawalRow = defineEntity({
+  name: 'WithdrawalRow',
+  tableName: 'withdrawal',
+  properties: {
+    sourceId: p.text().primary(),
+    code: p.text(),
+    since: at(),
+    provenAt: at(),
+    /** How many days before its events go that was told. */
+    toldDays: p.integer().nullable(),
+    removedAt: at().nullable(),
+  },
+});
+
+/** The calendar that a source was found to be, so that it is found again after a change of its name or id. */
+export const SourceCalendarRow = defineEntity({
+  name: 'SourceCalendarRow',
+  tableName: 'source_calendar',
+  properties: {
+    sourceId: p.text().primary(),
+    /** What the configuration called it then. */
+    wanted: p.text(),
+    calendarId: p.text(),
+    name: p.text(),
+    owner: p.text().nullable(),
+    isOwn: p.boolean(),
+    color: p.text().nullable(),
+    seenAt: at(),
+  },
+});
+
 export const entities = [
   CloudRow,
   TenantRow,
@@ -430,4 +564,11 @@ export const entities = [
   HistoryRow,
   AuditRow,
   SettingRow,
+  TenantAccessRow,
+  MailboxAccessRow,
+  ConsentLinkRow,
+  ConsentStateRow,
+  SignInRow,
+  WithdrawalRow,
+  SourceCalendarRow,
 ];
