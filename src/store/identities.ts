@@ -13,15 +13,16 @@ const leftIdentity = (meetingId: string): string => `merged|${meetingId}`;
 
 /**
  * Gives claims that have a meeting another identity, inside the caller's transaction: meetings are renamed, split or
- * merged so that what shows keeps its UID and href. A claim whose identity no meeting has is left without one, for the
- * caller to create. Everything that changes is dirty afterwards.
+ * merged so that what shows keeps its UID and href, and those that no meeting is left for get a new one: of the claims that
+ * move, and of those that stay behind when the copy that shows takes their meeting along. Everything that changes is dirty
+ * afterwards.
  */
 export async function moveClaims(db: Db, targetId: string, moves: readonly Move[]): Promise<void> {
   if (moves.length === 0) return;
   const byClaim = new Map(moves.map((move) => [move.claimId, move.identity]));
   const wanted = new Map(moves.map(({ identity }) => [identity.identity, identity]));
-  const found = await sql<Omit<StandingMeeting, 'claims'> & { claims: string[] }>`
-    select m.id::text, m.identity, m.shown_claim_id::text as "shownClaimId",
+  const found = await sql<Omit<StandingMeeting, 'claims'> & Identity & { claims: string[] }>`
+    select m.id::text, m.identity, m.identity_uid as "identityUid", m.slot, m.shown_claim_id::text as "shownClaimId",
       exists (select from object o where o.meeting_id = m.id) as "hasObjects",
       coalesce((select jsonb_agg(c.id::text) from claim c where c.meeting_id = m.id
         and exists (select from source s where s.id = c.source_id)), '[]') as claims
@@ -36,9 +37,9 @@ export async function moveClaims(db: Db, targetId: string, moves: readonly Move[
   const renamed = meetings.flatMap(({ id, identity }) => {
     const next = kept.get(id) ?? null;
     if (next === identity) return [];
-    const known = next === null ? undefined : wanted.get(next);
+    const given = next === null ? undefined : wanted.get(next);
     return [
-      { id, identity: next ?? leftIdentity(id), identityUid: known?.identityUid ?? null, slot: known?.slot ?? null },
+      { id, identity: next ?? leftIdentity(id), identityUid: given?.identityUid ?? null, slot: given?.slot ?? null },
     ];
   });
   await markWithOrphans(
@@ -68,16 +69,25 @@ export async function moveClaims(db: Db, targetId: string, moves: readonly Move[
       join meeting m on m.target_id = ${targetId} and m.identity = r.identity
     where c.meeting_id = r.id and not exists (select from source s where s.id = c.source_id)`.execute(db);
   const assigned = meetings.flatMap((meeting) => meeting.claims);
-  await sql`
+  const known = new Map<string, Identity>([...meetings.map((meeting) => [meeting.identity, meeting] as const), ...wanted]);
+  const standing = new Set(kept.values());
+  const homeless = assigned.flatMap(({ identity }) => (standing.has(identity) ? [] : (known.get(identity) ?? [])));
+  if (homeless.length > 0) await createMeetings(db, targetId, homeless, await instanceName(db));
+  const placed = await sql<{ meetingId: string }>`
     update claim c set meeting_id = m.id
     from jsonb_to_recordset(${JSON.stringify(assigned)}::jsonb) as r(id bigint, identity text)
-      left join meeting m on m.target_id = ${targetId} and m.identity = r.identity
-    where c.id = r.id and c.meeting_id is distinct from m.id`.execute(db);
-  await markWithOrphans(
-    db,
-    targetId,
-    meetings.map(({ id }) => id),
-  );
+      join meeting m on m.target_id = ${targetId} and m.identity = r.identity
+    where c.id = r.id and c.meeting_id is distinct from m.id
+    returning m.id::text as "meetingId"`.execute(db);
+  await markWithOrphans(db, targetId, [
+    ...meetings.map(({ id }) => id),
+    ...placed.rows.map(({ meetingId }) => meetingId),
+  ]);
+}
+
+async function instanceName(db: Db): Promise<string> {
+  const found = await sql<{ value: string }>`select value from setting where name = 'instance'`.execute(db);
+  return found.rows[0]?.value ?? '';
 }
 
 /** Makes meetings for identities that have none, each with a UID that no other meeting of the target has. */
@@ -145,30 +155,7 @@ export async function settleIdentities(db: Db, targetId: string, uids: readonly 
     const identity = identityOf(claim, dedupe, calendarId, owners.get(name) !== id);
     if (current !== null && current !== identity.identity) moves.push({ claimId: id, identity });
   }
-  if (moves.length === 0) return;
   await moveClaims(db, targetId, moves);
-  const instance = await sql<{ value: string }>`select value from setting where name = 'instance'`.execute(db);
-  const homeless = await sql<{ id: string }>`
-    select id::text from claim where id = any(${moves.map(({ claimId }) => claimId)}::bigint[]) and meeting_id is null`.execute(
-    db,
-  );
-  const without = new Set(homeless.rows.map(({ id }) => id));
-  const left = moves.filter(({ claimId }) => without.has(claimId));
-  await createMeetings(
-    db,
-    targetId,
-    left.map(({ identity }) => identity),
-    instance.rows[0]?.value ?? '',
-  );
-  const homes = left.map(({ claimId, identity }) => ({ claimId, identity: identity.identity }));
-  await sql`
-    with homes as (
-      select r."claimId", m.id from jsonb_to_recordset(${JSON.stringify(homes)}::jsonb) as r("claimId" bigint, identity text)
-        join meeting m on m.target_id = ${targetId} and m.identity = r.identity),
-    placed as (update claim c set meeting_id = h.id from homes h where c.id = h."claimId")
-    update meeting m set wanted_version = m.wanted_version + 1, not_before = null,
-      wanted_at = case when m.wanted_version > m.done_version then m.wanted_at else now() end
-    where m.id in (select id from homes)`.execute(db);
 }
 
 /** Raises the wanted version of these meetings and of those that share their uid (orphans are covered by a series or not). */

@@ -246,6 +246,22 @@ describe('a meeting whose copies go into two calendars of a target', () => {
     expect(world.shown()).toMatchObject(before.map(({ uid, resource }) => ({ uid, resource, calendar: 'agency' })));
   });
 
+  it('goes on showing here under `dedupe: calendar` when the copy that shows leaves for the other calendar', async () => {
+    const of = { targets: [{ calendars: twoCalendars, dedupe: 'calendar' }] };
+    await world.configure({ ...of, sources: [contoso, fabrikam] });
+    const copies = meeting();
+    world.calendar('fabrikam').updateEvent(copy(copies, 'fabrikam'), { subject: 'Board of fabrikam' });
+    await world.again();
+    const before = only();
+    await world.configure({ ...of, sources: [contoso, toAgency] });
+    await world.again();
+
+    expect(world.shown()).toMatchObject([
+      { title: 'Board', calendar: 'work' },
+      { title: 'Board of fabrikam', calendar: 'agency', uid: before.uid },
+    ]);
+  });
+
   it('shows in both under `dedupe: calendar`, in one again under `target`', async () => {
     await world.configure({ targets, sources: [contoso, toAgency] });
     meeting();

@@ -416,6 +416,8 @@ class MergingHistory {
       union all select concat('stale ', source_id, ' ', code) from stale_series
       union all select concat('source ', id, ' failing: ', (select concat(code, ' ', message) from sync_history h
         where h.source_id = source.id and h.status = 'error' order by h.id desc limit 1)) from source where failures > 0
+      union all select concat('claim without a meeting: ', source_id, ' ', series->'main'->>'summary') from claim
+        where series is not null and meeting_id is null
       union all select concat('twin uid ', uid) from meeting group by target_id, uid having count(*) > 1`.execute(db);
     for (const { says } of rest.rows) this.found.add(says);
   }
