@@ -1,12 +1,15 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { SyncError } from '../shared/errors.ts';
+import type { AuditQuery, HistoryQuery } from '../store/history.ts';
 import { version } from '../version.ts';
 import { applyCommand, diffCommand, exportCommand } from './apply.ts';
+import { showAudit, showConflicts } from './books.ts';
 import { exitCodes, tellFailure, type Overrides } from './context.ts';
 import { doctor } from './doctor.ts';
 import { explain } from './explain.ts';
 import { decideHeld, listHeld } from './guard.ts';
 import { showHistory } from './history.ts';
+import { pin, showPins } from './pin.ts';
 import { plan } from './plan.ts';
 import { serve } from './serve.ts';
 import { syncNow } from './sync.ts';
@@ -146,23 +149,63 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     .option('--source <id>', 'only of this source')
     .option('--target <id>', 'only of this target')
     .option('--action <name>', 'only this action: create, update, delete, ingest, hold, pause…')
+    .option('--uid <uid>', 'only of the meeting that the target shows under this UID')
     .option('--since <instant>', 'only from then on, ISO 8601', parseInstant)
+    .option('--until <instant>', 'only before then, ISO 8601', parseInstant)
     .option('--limit <n>', 'how many lines', parseCount, 30)
     .addOption(json)
-    .action(
-      async (
-        options: Json & {
-          status?: 'ok' | 'error';
-          source?: string;
-          target?: string;
-          action?: string;
-          since?: Date;
-          limit: number;
-        },
-      ) => {
-        code = await showHistory(options, options.json ?? false, overrides);
-      },
-    );
+    .action(async (options: Json & HistoryQuery) => {
+      code = await showHistory(options, options.json ?? false, overrides);
+    });
+
+  command('conflicts', 'List where copies of a meeting disagree: both values, and the rule that decided.', [
+    'conflicts',
+    'conflicts --all --source contoso-me',
+  ])
+    .option('--all', 'also those that have closed')
+    .option('--source <id>', 'only those that this source has to do with')
+    .option('--target <id>', 'only of this target')
+    .option('--limit <n>', 'how many', parseCount, 50)
+    .addOption(json)
+    .action(async ({ all, ...options }: Json & { all?: boolean; source?: string; target?: string; limit: number }) => {
+      const state = all === true ? 'all' : 'open';
+      code = await showConflicts({ ...options, state }, options.json ?? false, overrides);
+    });
+
+  command('pin <uid> <source>', "Let one source's copy of a meeting show, whatever the rules say.", [
+    'pin xkqsore22gvnjup6ee6urqhmts@5897a53bc7.calendar-sync contoso-me',
+  ])
+    .addOption(json)
+    .action(async (uid: string, source: string, options: Json) => {
+      code = await pin(uid, source, options.json ?? false, overrides);
+    });
+  command('unpin <uid>', 'Let the rules decide again whose copy shows.', [
+    'unpin xkqsore22gvnjup6ee6urqhmts@5897a53bc7.calendar-sync',
+  ])
+    .addOption(json)
+    .action(async (uid: string, options: Json) => {
+      code = await pin(uid, null, options.json ?? false, overrides);
+    });
+  command('pins', 'List what is pinned.', ['pins'])
+    .addOption(json)
+    .action(async (options: Json) => {
+      code = await showPins(options.json ?? false, overrides);
+    });
+
+  command('audit', 'Show who changed what: every change of the configuration and every act of an operator.', [
+    'audit --action config --since 2026-11-01T00:00:00Z',
+    'audit --subject sources/contoso-me',
+  ])
+    .option('--actor <name>', 'only by this one: cli, api, web, start')
+    .option('--action <name>', 'only this action, or those that begin with it: config, guard.approve, trash')
+    .option('--subject <name>', 'only what was done with this')
+    .option('--since <instant>', 'only from then on, ISO 8601', parseInstant)
+    .option('--until <instant>', 'only before then, ISO 8601', parseInstant)
+    .option('--limit <n>', 'how many lines', parseCount, 30)
+    .addOption(json)
+    .action(async (options: Json & AuditQuery) => {
+      code = await showAudit(options, options.json ?? false, overrides);
+    });
 
   const guard = program.command('guard').description('Removals that were too many at once and wait for a decision.');
   command('list', 'List what is held.', ['guard list'], guard)

@@ -80,3 +80,33 @@ export async function conflictsOfMeetings(
     order by closed_at is not null, conflict.opened_at desc, id desc limit 100`.execute(db);
   return found.rows;
 }
+
+export interface ConflictListing extends ConflictRecord {
+  readonly id: string;
+  readonly target: string;
+  /** The UID that the target shows. */
+  readonly uid: string;
+  readonly title: string | null;
+}
+
+export interface ConflictQuery {
+  readonly state: 'open' | 'closed' | 'all';
+  /** Of either side. */
+  readonly source?: string | undefined;
+  readonly target?: string | undefined;
+  readonly limit: number;
+}
+
+/** Where copies disagree, or did; the latest first. */
+export async function listConflicts(db: Db, query: ConflictQuery): Promise<ConflictListing[]> {
+  const found = await sql<ConflictListing>`
+    select x.id::text, m.target_id as target, m.uid, c.series->'main'->>'summary' as title, x.field, x.shown, x.other, x.rule,
+      to_char(x.opened_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "openedAt",
+      to_char(x.closed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "closedAt"
+    from conflict x join meeting m on m.id = x.meeting_id left join claim c on c.id = m.shown_claim_id
+    where (${query.state} = 'all' or (x.closed_at is null) = (${query.state} = 'open'))
+      and (${query.source ?? null}::text is null or ${query.source ?? null} in (x.shown->>'source', x.other->>'source'))
+      and (${query.target ?? null}::text is null or m.target_id = ${query.target ?? null})
+    order by x.opened_at desc, x.id desc limit ${query.limit}`.execute(db);
+  return found.rows;
+}

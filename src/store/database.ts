@@ -5,7 +5,15 @@ import { sql, type Kysely } from 'kysely';
 import { SyncError } from '../shared/errors.ts';
 import { entities } from './entities.ts';
 import { Initial } from './migrations/20261122-initial.ts';
+import { ConsolidationBooks } from './migrations/20261125-consolidation-books.ts';
 import { TenantsAccess } from './migrations/20261125-tenants-access.ts';
+
+/** In the order in which they were landed. */
+const migrationsList = [
+  Initial,
+  TenantsAccess,
+  ConsolidationBooks, // one a line: several hands add here
+];
 
 /** A connection pool, or the transaction in which it stands. Statements carry bound parameters, never inlined values. */
 // The rows are typed where they are read: each repository states the columns that it asks for.
@@ -35,7 +43,7 @@ export async function openStore(url: string, options: StoreOptions = {}): Promis
     clientUrl: url,
     pool: { min: 0, max: options.poolSize ?? 10 },
     extensions: [Migrator],
-    migrations: { migrationsList: [Initial, TenantsAccess], tableName: 'migration', snapshot: false, silent: true },
+    migrations: { migrationsList, tableName: 'migration', snapshot: false, silent: true },
     // Repositories take their own forks; the global context is never used for rows.
     allowGlobalContext: true,
     discovery: { warnWhenNoEntities: false },

@@ -262,6 +262,8 @@ export const MeetingRow = defineEntity({
     sequence: p.integer().default(0),
     anchor: p.text().nullable(),
     pinnedSourceId: p.text().nullable(),
+    /** Of a tenant that was forgotten: what stands there goes at once, and nothing of it into the trash. */
+    isForgotten: p.boolean().default(false),
     shownClaimId: p.bigint().nullable(),
     shownSourceId: p.text().nullable(),
     /** End of the last occurrence that shows; null: endless, or nothing shows. */

@@ -68,6 +68,13 @@ export async function moveClaims(db: Db, targetId: string, moves: readonly Move[
     from jsonb_to_recordset(${JSON.stringify(merged)}::jsonb) as r(id bigint, identity text)
       join meeting m on m.target_id = ${targetId} and m.identity = r.identity
     where c.meeting_id = r.id and not exists (select from source s where s.id = c.source_id)`.execute(db);
+  // A pin is the operator's word about the meeting, whichever of its rows goes on.
+  await sql`
+    update meeting m set pinned_source_id = w.pinned_source_id
+    from jsonb_to_recordset(${JSON.stringify(merged)}::jsonb) as r(id bigint, identity text)
+      join meeting w on w.id = r.id
+    where m.target_id = ${targetId} and m.identity = r.identity and m.pinned_source_id is null
+      and w.pinned_source_id is not null`.execute(db);
   const assigned = meetings.flatMap((meeting) => meeting.claims);
   const known = new Map<string, Identity>([...meetings.map((meeting) => [meeting.identity, meeting] as const), ...wanted]);
   const standing = new Set(kept.values());
