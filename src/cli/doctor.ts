@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { toSyncError } from '../shared/errors.ts';
 import { loadModel, loadTenant } from '../store/configuration.ts';
+import { readChecks, readListed } from '../store/status.ts';
 import { loadTarget } from '../store/targets.ts';
 import { loadModelFile } from '../config/yaml.ts';
 import { exitCodes, tell, withProduct, type Overrides } from './context.ts';
@@ -99,12 +100,39 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
           };
         return `answers at ${home.home}, ${calendars.length} calendars`;
       });
+    if (model.sources.some(({ kind }) => kind === 'graph'))
+      await check('series', async () => {
+        const { db } = product.store;
+        const says = sayChecks(await readChecks(db));
+        const listed = await readListed(db);
+        if (listed.length === 0) return says;
+        const which = listed.map(({ source, reason, count }) => `${count} of ${source}: ${reason}`).join('; ');
+        return {
+          warning: `${says}. ${which}`,
+          remedy: 'They show at the right times. Give them a usual time zone in Outlook to see them as series.',
+        };
+      });
 
     const failed = checks.filter((one) => one.state === 'failed').length;
     if (json) tell(true, { checks }, []);
     else process.stdout.write(failed === 0 ? 'All is well.\n' : `${failed} of ${checks.length} checks failed.\n`);
     return failed === 0 ? exitCodes.ok : exitCodes.trouble;
   });
+}
+
+/** How many series Graph's own list of dates proves, and in which way. */
+function sayChecks(checks: Readonly<Record<string, number>>): string {
+  const names: Readonly<Record<string, string>> = {
+    rule: 'by their rule',
+    zone: 'in another time zone than the one they name',
+    shifted: 'with cancelled dates put right',
+    list: 'date by date',
+  };
+  const told = Object.entries(checks).filter(([, count]) => count > 0);
+  if (told.length === 0) return 'none was read yet';
+  const all = told.reduce((sum, [, count]) => sum + count, 0);
+  const ways = told.map(([mode, count]) => `${count} ${names[mode] ?? mode}`);
+  return `${all} shown as Graph shows them: ${ways.join(', ')}`;
 }
 
 function describe(check: Check): string {

@@ -28,6 +28,7 @@ function sentencesOf(story: Story): string[] {
     ...(story.uid === null ? [] : [`  uid ${story.uid}, SEQUENCE ${story.sequence}`]),
     `  ${verdictOf(story)}`,
     ...indented('What the sources say', claimLines(story.claims)),
+    ...indented('How the series was proven', checkLines(story.claims)),
     ...indented(
       'Not yet asked for again',
       story.stale.map(
@@ -93,6 +94,19 @@ function claimLines(claims: readonly ClaimStory[]): string[] {
     ]),
   );
 }
+
+/** How a series was proven against the dates that its source lists; nothing to say of one whose rule simply holds. */
+function checkLines(claims: readonly ClaimStory[]): string[] {
+  return claims.flatMap(({ source, checkMode, checkDetail }) =>
+    checkMode === null || checkDetail === null ? [] : [`${source}: ${words[checkMode] ?? checkMode}; ${checkDetail}`],
+  );
+}
+
+const words: Readonly<Record<string, string>> = {
+  zone: 'by its rule, in another time zone',
+  shifted: 'by its rule, with dates put right',
+  list: 'no rule shows what the source shows',
+};
 
 function verdictOfClaim({ hiddenBy, state, isShown }: ClaimStory): string {
   if (hiddenBy !== null) return `left out by ${hiddenBy}`;

@@ -19,8 +19,10 @@ export interface ClaimStory {
   /** `pending`: gone from the source, the guard has not judged yet; `held`: by the guard. */
   readonly state: 'shown' | 'pending' | 'held';
   readonly isShown: boolean;
-  /** How the series was proven to be what the source shows: its rule, or a list of dates. */
+  /** How the series was proven to be what the source shows: `rule`, `zone`, `shifted` or `list`; null: not a series. */
   readonly checkMode: string | null;
+  /** What was tried instead, and why. */
+  readonly checkDetail: string | null;
   readonly lastModifiedAt: string | null;
   readonly changedAt: string;
   readonly readAt: string;
@@ -212,7 +214,7 @@ async function readClaims(db: Db, meetingIds: readonly string[], claimIds: reado
   const found = await sql<ClaimFound>`
     select c.meeting_id::text as "meetingId", s.target_id as target, c.source_id as source, c.key, c.uid, c.slot,
       c.series->'main'->>'summary' as title, ${instant('c.first_start')} as start, c.detail, c.hidden_by as "hiddenBy",
-      c.state, c.id is not distinct from m.shown_claim_id as "isShown", c."check"->>'mode' as "checkMode",
+      c.state, c.id is not distinct from m.shown_claim_id as "isShown", c."check"->>'mode' as "checkMode", c."check"->>'detail' as "checkDetail",
       ${instant('c.last_modified_at')} as "lastModifiedAt", ${instant('c.changed_at')} as "changedAt",
       ${instant('c.read_at')} as "readAt"
     from claim c left join source s on s.id = c.source_id left join meeting m on m.id = c.meeting_id

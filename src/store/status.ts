@@ -130,6 +130,21 @@ export async function readChecks(db: Db): Promise<Readonly<Record<string, number
   return { rule: 0, zone: 0, shifted: 0, list: 0, ...Object.fromEntries(rows.map(({ mode, count }) => [mode, count])) };
 }
 
+/** Series that show as single dates because no rule shows what the source shows, by source and reason. */
+export interface ListedSeries {
+  readonly source: string;
+  /** A sentence without anything of the events' content. */
+  readonly reason: string;
+  readonly count: number;
+}
+
+export async function readListed(db: Db): Promise<ListedSeries[]> {
+  const { rows } = await sql<ListedSeries>`
+    select source_id as source, coalesce("check"->>'detail', '') as reason, count(*)::int as count from claim
+    where "check"->>'mode' = 'list' group by 1, 2 order by 1, 2`.execute(db);
+  return rows;
+}
+
 /** Whether the database answers within two seconds: who asks for health will not wait for longer. */
 export async function answers(db: Db): Promise<boolean> {
   const asked = sql`select 1`.execute(db).then(
