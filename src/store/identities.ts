@@ -76,7 +76,10 @@ export async function moveClaims(db: Db, targetId: string, moves: readonly Move[
     where m.target_id = ${targetId} and m.identity = r.identity and m.pinned_source_id is null
       and w.pinned_source_id is not null`.execute(db);
   const assigned = meetings.flatMap((meeting) => meeting.claims);
-  const known = new Map<string, Identity>([...meetings.map((meeting) => [meeting.identity, meeting] as const), ...wanted]);
+  const known = new Map<string, Identity>([
+    ...meetings.map((meeting) => [meeting.identity, meeting] as const),
+    ...wanted,
+  ]);
   const standing = new Set(kept.values());
   const homeless = assigned.flatMap(({ identity }) => (standing.has(identity) ? [] : (known.get(identity) ?? [])));
   if (homeless.length > 0) await createMeetings(db, targetId, homeless, await instanceName(db));
