@@ -125,7 +125,9 @@ async function shownInTarget(
       here.map(({ href }) => href),
     );
     for (const { href, meetingId } of here) {
-      const instances = startingIn(expandText(bodies.get(href)?.body ?? '', window), window);
+      const body = bodies.get(href)?.body;
+      if (body === undefined) continue; // deleted behind our back
+      const instances = startingIn(expandText(body, window), window);
       const lines = instances.map((instance) => ({ start: instance.start, line: lineOf(instance, '') }));
       shown.set(meetingId, [...(shown.get(meetingId) ?? []), ...lines]);
     }

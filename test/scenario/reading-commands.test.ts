@@ -83,6 +83,22 @@ describe('verify', () => {
     ]);
   });
 
+  it('finds what was deleted in the target behind our back', async () => {
+    fill();
+    await world.stage.sync();
+    const objects = [...world.stage.caldav.objects('alice', 'work')];
+    const path = objects.find(([, { body }]) => body.includes('Holiday'))?.[0] ?? '';
+    world.stage.caldav.discard('alice', 'work', path.slice(path.lastIndexOf('/') + 1));
+
+    expect(await verify()).toMatchObject({
+      code: 1,
+      outcome: 'compared',
+      same: 10,
+      missing: [{ line: expect.stringContaining('[C] Holiday'), why: 'not so in the target' }],
+      surplus: [],
+    });
+  });
+
   it('counts what another source shows, and what the guard holds', async () => {
     fill();
     const { simulator } = world.stage;
