@@ -26,14 +26,15 @@ export async function openHints(url: string, log: Log): Promise<Hints> {
     max: 4,
     useListenNotify: true,
     schedule: false,
-    // A hint that was taken up by a process that died has done its work already: the lease and the sweep do the rest.
     superviseIntervalSeconds: 60,
   });
   boss.on('error', (error) => log.event('hints.failed', { reason: error.message }));
   await boss.start();
   for (const kind of kinds)
     await boss.createQueue(kind, {
-      policy: 'stately',
+      // One waiting for each row. `stately` would also allow only one that is taken up: one that a killed worker never
+      // gave back would then make every fetch of the queue fail (a unique index) until it expires.
+      policy: 'short',
       notify: true,
       retryLimit: 0,
       expireInSeconds: 60,
