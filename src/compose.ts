@@ -19,11 +19,14 @@ import { outgoingFetch, trustedAuthorities } from './shared/outgoing-fetch.ts';
 import { SecretBox } from './shared/secret-box.ts';
 import { openTargetPassword } from './store/configuration.ts';
 import { wantReadingsBeside } from './store/flows.ts';
-import { instanceOf, openStore, type Store } from './store/database.ts';
+import { instanceOf, openPool, openStore, type Store } from './store/database.ts';
 import { startEmbedded } from './store/embedded-postgres.ts';
 import { notificationSecret } from './store/subscriptions.ts';
 import type { TargetState } from './store/targets.ts';
 import { version } from './version.ts';
+
+/** Graph waits 3 s for its 202; what was not stored by then it sends again. */
+const receiverTimeoutMs = 2_500;
 
 export interface ComposeOptions {
   readonly env: Env;
@@ -161,7 +164,9 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       sources,
       openTarget,
       async startWeb() {
-        const notifications = { secret, hint };
+        const receiver = openPool(databaseUrl, { size: 2, timeoutMs: receiverTimeoutMs });
+        opened.push(receiver.close);
+        const notifications = { db: receiver.db, secret, hint };
         const app = createApp({ db: store.db, log, apiKey: env.apiKey, flows, version, startedAt, notifications });
         const server: Server = await listen(app, env.host, env.port);
         opened.push(() => closeServer(server));

@@ -19,7 +19,7 @@ export interface HttpDeps {
   /** Takes in what flows post; without it their addresses are not there. */
   readonly flows?: FlowInbox;
   /** Takes in Graph's notifications; without it their addresses are not there. */
-  readonly notifications?: Pick<GraphNotificationDeps, 'secret' | 'hint'>;
+  readonly notifications?: Pick<GraphNotificationDeps, 'db' | 'secret' | 'hint'>;
 }
 
 /** The product's HTTP door: a table of routes over named steps. */
@@ -29,8 +29,7 @@ export function createApp(deps: HttpDeps): Koa {
   app.use(logRequests(deps.log));
   const router = new Router();
   if (deps.flows !== undefined) addFlowRoutes(router, { inbox: deps.flows, log: deps.log });
-  const notifications =
-    deps.notifications && addGraphNotifications(router, { db: deps.db, log: deps.log, ...deps.notifications });
+  const notifications = deps.notifications && addGraphNotifications(router, { log: deps.log, ...deps.notifications });
 
   router.get('/api/health', async (ctx) => {
     const ready = await answers(deps.db);

@@ -7,6 +7,7 @@ import type { Db } from '../store/database.ts';
 import { clientStateHashes, storeTold } from '../store/subscriptions.ts';
 
 export interface InboxDeps {
+  /** Connections that no worker waits for: see `openPool`. */
   readonly db: Db;
   readonly log: Log;
   /** Called after the commit, once per source concerned. */
@@ -30,41 +31,72 @@ export interface Inbox {
   accept(items: readonly Notification[], malformed: number): Promise<void>;
 }
 
-/** Requests that come so close together share one statement: 5,000 a second instead of 2,700. */
+/**
+ * At least so long between the beginnings of two statements: what comes alone is stored at once, what comes in a flood
+ * shares one statement.
+ */
 const gatherMs = 5;
 /** Between two hints about one source: the first goes at once, and no reading begins sooner after another one anyway. */
 const hintEveryMs = 250;
 /** Graph gives up after 3 s. */
 const storeWithinMs = 2_500;
+/** Strangers cannot fill the log: what is ignored is counted up to the next line. */
+const tellIgnoredEveryMs = 10_000;
+/** Subscriptions remembered; more than that begin anew. */
+const mostRemembered = 20_000;
 
 export function notificationInbox({ db, log, hint }: InboxDeps): Inbox {
   const hintSparingly = sparingly(hint);
   const counts: InboxCounts = { received: 0, unknown: 0, wrongState: 0, malformed: 0 };
+  const tellIgnored = ignoredTeller(log);
+  /** Client states of Graph's ids, which never change as long as an id lives. Asked for when an id is not here. */
+  const hashes = new Map<string, string>();
   let gathering: { readonly items: Notification[]; readonly stored: Promise<void> } | null = null;
   let storing: Promise<unknown> = Promise.resolve();
+  let startedAt = -Infinity;
+
+  const ignore = (what: 'unknown' | 'wrongState', count: number): void => {
+    counts[what] += count;
+    if (count > 0) tellIgnored(what, count);
+  };
 
   const store = async (items: readonly Notification[]): Promise<void> => {
-    const { genuine, unknown, wrongState } = await sift(db, items);
-    counts.unknown += unknown;
-    counts.wrongState += wrongState;
-    if (unknown + wrongState > 0) log.event('notifications.ignored', { unknown, wrongState, malformed: 0 });
+    const distinct = countDistinct(items);
+    const missing = [...new Set(distinct.map(({ item }) => item.subscriptionId))].filter((id) => !hashes.has(id));
+    if (missing.length > 0) {
+      if (hashes.size > mostRemembered) hashes.clear();
+      for (const [id, hash] of await clientStateHashes(db, missing)) hashes.set(id, hash);
+    }
+    const { genuine, unknown, wrongState } = sift(distinct, hashes);
+    ignore('unknown', unknown);
+    ignore('wrongState', wrongState);
     if (genuine.length === 0) return;
     const graphIds = (wanted: (item: Notification) => boolean): string[] => [
-      ...new Set(genuine.filter(wanted).map(({ subscriptionId }) => subscriptionId)),
+      ...new Set(genuine.flatMap(({ item }) => (wanted(item) ? [item.subscriptionId] : []))),
     ];
-    const sources = await storeTold(db, {
+    const told = await storeTold(db, {
       changed: graphIds(({ lifecycle }) => lifecycle === null || lifecycle === 'missed'),
       removed: graphIds(({ lifecycle }) => lifecycle === 'subscriptionRemoved'),
       reauthorize: graphIds(({ lifecycle }) => lifecycle === 'reauthorizationRequired'),
     });
-    for (const source of sources) hintSparingly(source);
+    // What was remembered and is gone by now: its subscription was lost or deleted, or its source was.
+    for (const { item, times } of genuine)
+      if (!told.has(item.subscriptionId)) {
+        hashes.delete(item.subscriptionId);
+        ignore('unknown', times);
+      }
+    const changed = genuine.filter(({ item }) => item.lifecycle !== 'reauthorizationRequired');
+    for (const source of new Set(changed.flatMap(({ item }) => told.get(item.subscriptionId) ?? [])))
+      hintSparingly(source);
   };
 
   /** Opens a batch that others join until the one before it is stored. */
   const open = (): { readonly items: Notification[]; readonly stored: Promise<void> } => {
     const items: Notification[] = [];
-    const stored = Promise.all([pause(gatherMs), storing]).then(() => {
+    const waitMs = startedAt + gatherMs - performance.now();
+    const stored = Promise.all([waitMs > 0 ? pause(waitMs) : undefined, storing]).then(() => {
       gathering = null;
+      startedAt = performance.now();
       return store(items);
     });
     storing = stored.catch(() => undefined);
@@ -76,7 +108,7 @@ export function notificationInbox({ db, log, hint }: InboxDeps): Inbox {
     async accept(items, malformed) {
       counts.received += items.length + malformed;
       counts.malformed += malformed;
-      if (malformed > 0) log.event('notifications.ignored', { unknown: 0, wrongState: 0, malformed });
+      if (malformed > 0) tellIgnored('malformed', malformed);
       if (items.length === 0) return;
       const batch = (gathering ??= open());
       for (const item of items) batch.items.push(item);
@@ -103,31 +135,52 @@ function sparingly(hint: (sourceId: string) => void): (sourceId: string) => void
   };
 }
 
-interface Sifted {
-  /** Each distinct one once. */
-  readonly genuine: readonly Notification[];
-  readonly unknown: number;
-  readonly wrongState: number;
+/** One line at once, and what follows it within ten seconds as one, later. */
+function ignoredTeller(log: Log): (what: 'unknown' | 'wrongState' | 'malformed', count: number) => void {
+  let sums = { unknown: 0, wrongState: 0, malformed: 0 };
+  let timer: NodeJS.Timeout | null = null;
+  const tell = (): void => {
+    timer = null;
+    if (sums.unknown + sums.wrongState + sums.malformed === 0) return;
+    log.event('notifications.ignored', sums);
+    sums = { unknown: 0, wrongState: 0, malformed: 0 };
+    timer = setTimeout(tell, tellIgnoredEveryMs).unref();
+  };
+  return (what, count) => {
+    sums[what] += count;
+    if (timer === null) tell();
+  };
 }
 
-async function sift(db: Db, items: readonly Notification[]): Promise<Sifted> {
-  const distinct = new Map<string, Notification>();
-  const times = new Map<string, number>();
+interface Counted {
+  readonly item: Notification;
+  readonly times: number;
+}
+
+/** Each that says something else once, and how often it came. */
+function countDistinct(items: readonly Notification[]): Counted[] {
+  const distinct = new Map<string, { item: Notification; times: number }>();
   for (const item of items) {
     const key = JSON.stringify([item.subscriptionId, item.clientState, item.lifecycle]);
-    distinct.set(key, item);
-    times.set(key, (times.get(key) ?? 0) + 1);
+    const known = distinct.get(key);
+    if (known === undefined) distinct.set(key, { item, times: 1 });
+    else known.times += 1;
   }
-  const ids = [...new Set([...distinct.values()].map(({ subscriptionId }) => subscriptionId))];
-  const hashes = await clientStateHashes(db, ids);
-  const genuine: Notification[] = [];
+  return [...distinct.values()];
+}
+
+function sift(
+  distinct: readonly Counted[],
+  hashes: ReadonlyMap<string, string>,
+): { readonly genuine: readonly Counted[]; readonly unknown: number; readonly wrongState: number } {
+  const genuine: Counted[] = [];
   let unknown = 0;
   let wrongState = 0;
-  for (const [key, item] of distinct) {
-    const hash = hashes.get(item.subscriptionId);
-    if (hash === undefined) unknown += times.get(key) ?? 0;
-    else if (isState(item.clientState, hash)) genuine.push(item);
-    else wrongState += times.get(key) ?? 0;
+  for (const counted of distinct) {
+    const hash = hashes.get(counted.item.subscriptionId);
+    if (hash === undefined) unknown += counted.times;
+    else if (isState(counted.item.clientState, hash)) genuine.push(counted);
+    else wrongState += counted.times;
   }
   return { genuine, unknown, wrongState };
 }

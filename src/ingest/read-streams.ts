@@ -25,6 +25,8 @@ const fullReadingEveryMs = 7 * dayMs;
 export interface StreamsRead {
   readonly stream: Stream;
   readonly isDone: boolean;
+  /** Something was wanted or told while it ran. */
+  readonly hasMore: boolean;
 }
 
 /**
@@ -61,7 +63,7 @@ export async function readStreams(run: Run, source: Source, nextPollMs: number):
   for (;;) {
     if (full === null) {
       if (delta === null) full = await begin(run, now);
-      else return { stream: delta, isDone: false };
+      else return { stream: delta, isDone: false, hasMore: false };
     }
     try {
       return await followFull(run, source, full, delta);
@@ -82,7 +84,7 @@ async function follow(run: Run, source: Source, from: Stream, nextPollMs: number
   for (;;) {
     const page = await readPage(run, source, stream);
     if (nextPollMs !== null && page.isLast && page.claims.length + page.stale.length === 0) {
-      const isDone = await recordIdlePoll(
+      const ended = await recordIdlePoll(
         run.deps.store.db,
         run.state,
         run.lease.fence,
@@ -90,7 +92,7 @@ async function follow(run: Run, source: Source, from: Stream, nextPollMs: number
         page.cursor,
         nextPollMs,
       );
-      return { stream: advanced(stream, page), isDone };
+      return { stream: advanced(stream, page), ...ended };
     }
     tellChanged(
       run,
@@ -101,7 +103,7 @@ async function follow(run: Run, source: Source, from: Stream, nextPollMs: number
       }),
     );
     stream = advanced(stream, page);
-    if (page.isLast) return { stream, isDone: false };
+    if (page.isLast) return { stream, isDone: false, hasMore: false };
   }
 }
 
@@ -129,7 +131,7 @@ async function followFull(run: Run, source: Source, from: Stream, old: Stream | 
       }),
     );
     stream = advanced(stream, page);
-    if (page.isLast) return { stream: { ...stream, kind: 'delta' }, isDone: false };
+    if (page.isLast) return { stream: { ...stream, kind: 'delta' }, isDone: false, hasMore: false };
   }
 }
 

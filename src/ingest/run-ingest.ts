@@ -29,8 +29,9 @@ export async function runIngest(
   const run: Run = { deps, state, lease, signal, counts };
   const startedAt = deps.clock.now().getTime();
   let error: SyncError | null = null;
+  let hasMore = false;
   try {
-    await read(run);
+    hasMore = await read(run);
     if (state.pausedCode !== null) {
       deps.log.event('source.resumed', { source: id });
       await handOver(run);
@@ -49,19 +50,21 @@ export async function runIngest(
       durationMs,
       counts,
     });
-  return error === null ? { kind: 'done', counts } : { kind: 'failed', error, counts };
+  return error === null ? { kind: 'done', counts, hasMore } : { kind: 'failed', error, counts };
 }
 
-async function read(run: Run): Promise<void> {
+/** True: something was wanted or told while it ran. */
+async function read(run: Run): Promise<boolean> {
   const { deps, state } = run;
   const nextPollMs = pollDelayMs(state, deps.random());
   const source = await deps.open(state);
-  const { stream, isDone } = await readStreams(run, source, nextPollMs);
-  if (isDone) return;
+  const { stream, isDone, hasMore } = await readStreams(run, source, nextPollMs);
+  if (isDone) return hasMore;
   await rebuildStale(run, source, stream);
   await guardRemovals(run);
-  await recordReading(deps.store.db, state, run.lease.fence, nextPollMs);
+  const isMore = await recordReading(deps.store.db, state, run.lease.fence, nextPollMs);
   await handOver(run);
+  return isMore;
 }
 
 /** A flow of the same mailbox speaks until this reading has come to its end, and again when it cannot be read. */

@@ -30,7 +30,8 @@ export interface IngestCounts {
 }
 
 export type IngestOutcome =
-  | { readonly kind: 'done'; readonly counts: IngestCounts }
+  /** `hasMore`: something was wanted or told while it ran, so that one more run is due at once. */
+  | { readonly kind: 'done'; readonly counts: IngestCounts; readonly hasMore: boolean }
   | { readonly kind: 'nothing' }
   | { readonly kind: 'failed'; readonly error: SyncError; readonly counts: IngestCounts };
 

@@ -1,11 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Migrator } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
-import { sql, type Kysely } from 'kysely';
+import { Kysely, PostgresDialect, sql } from 'kysely';
+import { Pool } from 'pg';
 import { SyncError } from '../shared/errors.ts';
 import { entities } from './entities.ts';
 import { Initial } from './migrations/20261122-initial.ts';
 import { ConsolidationBooks } from './migrations/20261125-consolidation-books.ts';
+import { Told } from './migrations/20261125-notify-told.ts';
 import { TenantsAccess } from './migrations/20261125-tenants-access.ts';
 
 /** In the order in which they were landed. */
@@ -13,6 +15,7 @@ const migrationsList = [
   Initial,
   TenantsAccess,
   ConsolidationBooks, // one a line: several hands add here
+  Told,
 ];
 
 /** A connection pool, or the transaction in which it stands. Statements carry bound parameters, never inlined values. */
@@ -71,6 +74,28 @@ export async function openStore(url: string, options: StoreOptions = {}): Promis
     },
     close: () => orm.close(true),
   };
+}
+
+/**
+ * A few connections apart from the store's, for what must be answered while those are all at work. A statement that takes
+ * longer than `timeoutMs` is given up by the server.
+ */
+export function openPool(
+  url: string,
+  { size, timeoutMs }: { readonly size: number; readonly timeoutMs: number },
+): { readonly db: Db; readonly close: () => Promise<void> } {
+  const pool = new Pool({
+    connectionString: url,
+    application_name: 'calendar-sync receiver',
+    max: size,
+    idleTimeoutMillis: 60_000,
+    connectionTimeoutMillis: timeoutMs,
+    statement_timeout: timeoutMs,
+  });
+  // A connection that breaks while nobody uses it is replaced by the next one.
+  pool.on('error', () => undefined);
+  const db = new Kysely<Record<string, never>>({ dialect: new PostgresDialect({ pool }) });
+  return { db, close: () => db.destroy() };
 }
 
 async function waitUntilItAnswers(db: Db, { waitMs = 0, onWaiting, signal }: StoreOptions): Promise<void> {

@@ -119,8 +119,6 @@ export const SourceRow = defineEntity({
     yieldsTo: p.text().nullable(),
     /** When a reading last proved that we show what the source shows. */
     freshAt: at().nullable(),
-    /** A notification came: changes that lag behind it are asked for then. */
-    followUpAt: at().nullable(),
     updatedAt: at(),
   },
 });
@@ -171,6 +169,22 @@ export const SubscriptionRow = defineEntity({
     failures: p.integer().default(0),
     code: p.text().nullable(),
     reason: p.text().nullable(),
+  },
+});
+
+/** What Graph told of one source, apart from the source's row: a notification waits for no reading. */
+export const ToldRow = defineEntity({
+  name: 'ToldRow',
+  tableName: 'told',
+  properties: {
+    sourceId: p.text().primary(),
+    /** How often something was told, and how much of that a reading has dealt with. */
+    version: p.bigint().default(1),
+    doneVersion: p.bigint().default(0),
+    /** Since when at the latest something told waits for its reading. */
+    since: at(),
+    /** When something was last told. */
+    at: at(),
   },
 });
 
@@ -553,6 +567,7 @@ export const entities = [
   SourceRow,
   StreamRow,
   SubscriptionRow,
+  ToldRow,
   StaleRow,
   ClaimRow,
   TombstoneRow,

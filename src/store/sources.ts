@@ -26,6 +26,11 @@ export interface SourceState {
   readonly epoch: number;
   readonly wantedVersion: string;
   readonly doneVersion: string;
+  /** How often Graph told of something by then, and since when what no reading has dealt with waits; null: nothing does. */
+  readonly toldVersion: string;
+  readonly toldSince: string | null;
+  /** The database's clock when this was loaded. */
+  readonly loadedAt: string;
   readonly isFullWanted: boolean;
   readonly failures: number;
   readonly pausedCode: string | null;
@@ -44,6 +49,8 @@ export function superseded(sourceId: string): SyncError {
   });
 }
 
+const instant = (expression: string) =>
+  sql.raw(`to_char(${expression} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`);
 const windowBound = (column: string) => sql.raw(`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`);
 
 /** Seconds between polls of a source whose changes are told: at least so many. */
@@ -61,6 +68,9 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
     epoch: number;
     wantedVersion: string;
     doneVersion: string;
+    toldVersion: string;
+    toldSince: string | null;
+    loadedAt: string;
     isFullWanted: boolean;
     failures: number;
     pausedCode: string | null;
@@ -70,6 +80,9 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
   }>`
     select s.settings, s.target_id as "targetId", s.calendar_id as "calendarId", t.dedupe, s.epoch,
       s.wanted_version as "wantedVersion", s.done_version as "doneVersion", s.is_full_wanted as "isFullWanted",
+      coalesce(n.version, 0)::text as "toldVersion",
+      case when n.version > n.done_version then ${instant('n.since')} end as "toldSince",
+      ${instant('clock_timestamp()')} as "loadedAt",
       s.failures, s.paused_code as "pausedCode",
       exists (select from subscription u where u.source_id = s.id and ${isLivePush}) as "hasPush",
       md5(concat(s.settings, s.secret_sealed, (select n::text from tenant n where n.id = s.tenant_id),
@@ -78,7 +91,7 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
           'cursorSeq', r.cursor_seq::text, 'round', r.round::text, 'startedAt', r.started_at,
           'window', json_build_object('from', ${windowBound('r.window_from')}, 'to', ${windowBound('r.window_to')})))
         from stream r where r.source_id = s.id) as streams
-    from source s join target t on t.id = s.target_id
+    from source s join target t on t.id = s.target_id left join told n on n.source_id = s.id
     where s.id = ${id}`.execute(db);
   const row = found.rows[0];
   if (row === undefined) return null;
@@ -92,6 +105,7 @@ export async function dueSources(db: Db): Promise<string[]> {
     where not coalesce((s.settings->>'isPaused')::boolean, false) and s.kind <> 'powerautomate'
       and (s.not_before is null or s.not_before <= now())
       and (s.wanted_version > s.done_version or s.next_poll_at <= now()
+        or exists (select from told n where n.source_id = s.id and n.version > n.done_version)
         or exists (select from stale_series x where x.source_id = s.id and (x.not_before is null or x.not_before <= now())))
     order by s.next_poll_at`.execute(db);
   return found.rows.map((row) => row.id);
@@ -240,17 +254,38 @@ const isCurrent = (state: SourceState, fence: string) =>
 const readingDone = (state: SourceState, nextPollMs: number) =>
   sql`done_version = greatest(s.done_version, ${state.wantedVersion}), failures = 0, not_before = null,
     paused_code = null, paused_reason = null, remedy = null, fresh_at = now(),
-    next_poll_at = least(now() + ${nextPollMs} * interval '1 millisecond',
-      case when s.follow_up_at > now() then s.follow_up_at end)`;
+    next_poll_at = least(now() + ${nextPollMs} * interval '1 millisecond', (
+      select n.at + ${followUp} from told n where n.source_id = s.id and n.at + ${followUp} > now()))`;
 
-/** A run ended well: what was wanted when it began is done. */
-export async function recordReading(db: Db, state: SourceState, fence: string, nextPollMs: number): Promise<void> {
-  await sql`update source s set ${readingDone(state, nextPollMs)} where ${isCurrent(state, fence)}`.execute(db);
+/** How long after a notification changes that lag behind it are asked for. */
+const followUp = sql.raw(`interval '10 seconds'`);
+
+/** What was told by the time the run began is dealt with once `done` has a row; what came since waits from then on. */
+const toldDone = (state: SourceState) => sql`
+  dealt as (
+    update told set done_version = ${state.toldVersion},
+      since = case when version > ${state.toldVersion} then ${state.loadedAt}::timestamptz else since end
+    where source_id = ${state.id} and done_version < ${state.toldVersion} and exists (select from done))`;
+
+/** Of `source s` once its run has ended: whether something was wanted or told while it ran. */
+const hasMore = (state: SourceState) => sql`
+  s.wanted_version > ${state.wantedVersion} or exists (
+    select from told n where n.source_id = s.id and n.version > ${state.toldVersion})`;
+
+/** A run ended well: what was wanted and told when it began is done. True: something came meanwhile. */
+export async function recordReading(db: Db, state: SourceState, fence: string, nextPollMs: number): Promise<boolean> {
+  const found = await sql<{ hasMore: boolean }>`
+    with done as (
+      update source s set ${readingDone(state, nextPollMs)} where ${isCurrent(state, fence)}
+      returning ${hasMore(state)} as "hasMore"),
+    ${toldDone(state)}
+    select "hasMore" from done`.execute(db);
+  return found.rows[0]?.hasMore ?? false;
 }
 
 /**
  * Commits a last page that tells nothing, in one statement: moves the cursor and, where no series is stale and no removal
- * waits for the guard, ends the run. False: there is more to do. Throws `ingest.superseded`.
+ * waits for the guard, ends the run (`isDone`). `hasMore`: something came meanwhile. Throws `ingest.superseded`.
  */
 export async function recordIdlePoll(
   db: Db,
@@ -259,8 +294,8 @@ export async function recordIdlePoll(
   stream: Stream,
   cursor: string,
   nextPollMs: number,
-): Promise<boolean> {
-  const found = await sql<{ hasMoved: boolean; isDone: boolean }>`
+): Promise<{ readonly isDone: boolean; readonly hasMore: boolean }> {
+  const found = await sql<{ hasMoved: boolean; isDone: boolean; hasMore: boolean }>`
     with current as (select s.id from source s where ${isCurrent(state, fence)} for update),
     moved as (
       update stream set cursor = ${cursor}, cursor_seq = cursor_seq + 1 from current
@@ -270,11 +305,13 @@ export async function recordIdlePoll(
       where s.id = ${state.id}
         and not exists (select from stale_series x where x.source_id = ${state.id} and (x.not_before is null or x.not_before <= now()))
         and not exists (select from claim c where c.source_id = ${state.id} and c.state = 'pending')
-      returning s.id)
-    select exists (select from moved) as "hasMoved", exists (select from done) as "isDone"`.execute(db);
+      returning ${hasMore(state)} as "hasMore"),
+    ${toldDone(state)}
+    select exists (select from moved) as "hasMoved", exists (select from done) as "isDone",
+      exists (select from done where "hasMore") as "hasMore"`.execute(db);
   const row = found.rows[0];
   if (row?.hasMoved !== true) throw superseded(state.id);
-  return row.isDone;
+  return row;
 }
 
 /**

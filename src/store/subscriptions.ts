@@ -260,25 +260,44 @@ export interface Told {
   readonly reauthorize: readonly string[];
 }
 
-/** How long after a notification changes that lag behind it are asked for. */
-const followUpSeconds = 10;
-
 /**
- * Stores what Graph told, in one statement: every source concerned is wanted, once now and once a little later. Gives
- * their ids.
+ * Stores what Graph told: every source concerned has something to read. Gives, for each of Graph's ids, the sources that
+ * it is about; ids that are missing are of no subscription any more. One statement, but for what Graph tells of its
+ * subscriptions themselves. It touches no row that a reading holds.
  */
-export async function storeTold(db: Db, { changed, removed, reauthorize }: Told): Promise<string[]> {
-  // Locked in one order, so that two processes that store at the same time wait for each other and no more.
-  const found = await sql<{ id: string }>`
-    with named as (
-      select s.id from source s
-      where s.id in (select u.source_id from subscription u where u.graph_id = any(${[...changed, ...removed]}::text[]))
-      order by s.id for update),
-    gone as (update subscription set graph_id = null, not_before = null where graph_id = any(${removed}::text[])),
-    early as (
-      update subscription set renew_at = to_timestamp(0), not_before = null where graph_id = any(${reauthorize}::text[]))
-    update source s set wanted_version = s.wanted_version + 1,
-      follow_up_at = now() + ${followUpSeconds} * interval '1 second'
-    from named where s.id = named.id returning s.id`.execute(db);
-  return found.rows.map((row) => row.id);
+export async function storeTold(
+  db: Db,
+  { changed, removed, reauthorize }: Told,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const ids = [...changed, ...removed, ...reauthorize];
+  const found =
+    changed.length + removed.length === 0
+      ? await sql<{ graphId: string; sourceId: string }>`
+          select graph_id as "graphId", source_id as "sourceId" from subscription where graph_id = any(${ids}::text[])`.execute(
+          db,
+        )
+      : // Locked in one order, so that two processes that store at the same time wait for each other and no more.
+        await sql<{ graphId: string; sourceId: string }>`
+          with named as (
+            select u.graph_id, u.source_id from subscription u where u.graph_id = any(${ids}::text[])),
+          kept as (
+            insert into told (source_id, since, at)
+            select distinct n.source_id, now(), now() from named n join source s on s.id = n.source_id
+            where n.graph_id = any(${[...changed, ...removed]}::text[]) order by 1
+            on conflict (source_id) do update set version = told.version + 1, at = excluded.at,
+              since = case when told.version > told.done_version then told.since else excluded.since end
+            returning source_id)
+          select n.graph_id as "graphId", n.source_id as "sourceId" from named n join source s on s.id = n.source_id
+          where exists (select from kept k where k.source_id = n.source_id)
+            or n.graph_id = any(${reauthorize}::text[])`.execute(db);
+  if (removed.length > 0)
+    await sql`
+      update subscription set graph_id = null, not_before = null where graph_id = any(${removed}::text[])`.execute(db);
+  if (reauthorize.length > 0)
+    await sql`
+      update subscription set renew_at = to_timestamp(0), not_before = null
+      where graph_id = any(${reauthorize}::text[])`.execute(db);
+  const sources = new Map<string, string[]>();
+  for (const { graphId, sourceId } of found.rows) sources.set(graphId, [...(sources.get(graphId) ?? []), sourceId]);
+  return sources;
 }

@@ -11,13 +11,13 @@ import { createMigratedDatabase, type TestDatabase } from '../support/database.t
 let database: TestDatabase;
 let store: Store;
 let server: Server;
-const notifications = { secret: 'path-secret', hint: () => undefined };
 let told: { name: string; fields: object }[];
 
 const apiKey = 'key-of-the-operator';
 
 async function open(key: string | null = apiKey): Promise<void> {
   const log: Log = { ...nullLog, event: (name, fields) => void told.push({ name, fields }) };
+  const notifications = { db: store.db, secret: 'path-secret', hint: () => undefined };
   const app = createApp({ db: store.db, log, apiKey: key, version: '1.2.3', startedAt: new Date(), notifications });
   server = await listen(app, '127.0.0.1', 0);
 }
@@ -142,7 +142,6 @@ describe('a port that is taken', () => {
       apiKey,
       version: '1.2.3',
       startedAt: new Date(),
-      notifications,
     });
     await expect(listen(app, '127.0.0.1', port)).rejects.toMatchObject({ code: 'http.cannot_listen', field: 'PORT' });
   });

@@ -70,7 +70,8 @@ interface Row {
 }
 async function row(id = 'contoso-me'): Promise<Row> {
   const { rows } = await sql<Row>`
-    select wanted_version > done_version as "isWanted", extract(epoch from next_poll_at - now())::float as "pollIn"
+    select wanted_version > done_version or exists (
+      select from told n where n.source_id = id and n.version > n.done_version) as "isWanted", extract(epoch from next_poll_at - now())::float as "pollIn"
     from source where id = ${id}`.execute(db());
   if (rows[0] === undefined) throw new Error(`There is no source ${id}.`);
   return rows[0];
@@ -137,7 +138,8 @@ describe('a source where PUBLIC_URL is set', () => {
     expect(pollIn).toBeGreaterThan(3);
     expect(pollIn).toBeLessThan(10.1);
 
-    await sql`update source set follow_up_at = now(), next_poll_at = now()`.execute(db());
+    await sql`update told set at = now() - interval '10 seconds'`.execute(db());
+    await sql`update source set next_poll_at = now()`.execute(db());
     await until('it was asked once more', async () => (await row()).pollIn > 500);
   });
 
