@@ -218,7 +218,7 @@ describe('what the server saw', () => {
     expect(server.concurrency).toMatchObject({ now: 2, max: 2, maxPerPath: 1 });
 
     const answered = server.waitForRequest((request) => request.path.endsWith('2.ics'));
-    held.release();
+    await held.release();
 
     expect((await answered).status).toBe(201);
     await Promise.all(puts);

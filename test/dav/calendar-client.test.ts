@@ -336,14 +336,32 @@ describe('when the server fails in the middle of a write', () => {
   });
 
   it('sees a write appear after it gave up, over a newer one', async () => {
+    await put();
+    const late = server.fail({ on: 'PUT', how: 'late-store' });
+    const older = eventText('a', 'SUMMARY:older');
+    await expect(dav.put(href, older, { ifMatch: etagOfText(text) })).rejects.toMatchObject({ code: 'dav.timeout' });
+    await dav.put(href, eventText('a', 'SUMMARY:newer'), { ifMatch: etagOfText(text) });
+
+    await late.release();
+
+    expect((await dav.get(href))?.body).toBe(older);
+  });
+
+  it('sees a creation appear beside one that came after it: two of one name, of which each way shows another', async () => {
     const late = server.fail({ on: 'PUT', how: 'late-store' });
     await expect(put()).rejects.toMatchObject({ code: 'dav.timeout' });
     expect(await dav.get(href)).toBeNull();
-    await dav.put(href, eventText('a', 'SUMMARY:newer'), { ifNoneMatch: '*' });
+    const newer = eventText('a', 'SUMMARY:newer');
+    await dav.put(href, newer, { ifNoneMatch: '*' });
 
-    late.release();
+    await late.release();
 
-    expect((await dav.get(href))?.body).toBe(text);
+    expect((await dav.get(href))?.body).toBe(newer);
+    expect(await dav.etagOf(href)).toBe(etagOfText(newer));
+    expect((await dav.multiget(calendar, [href])).get(href)?.body).toBe(text);
+    expect(await dav.list(calendar)).toEqual([newer, text].map((one) => ({ href, etag: etagOfText(one) })));
+    await dav.remove(href, null);
+    expect(await dav.list(calendar)).toEqual([]);
   });
 
   it('stops when told to, and does not start when told before', async () => {

@@ -1,27 +1,41 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { sql } from 'kysely';
+import { openTransport } from '../../src/dav/transport.ts';
 import { restoreFromTrash } from '../../src/deliver/restore-trash.ts';
 import { acquireLease } from '../../src/store/leases.ts';
 import { anEntry, aSeries, recurring, zoned } from '../calendar/builders.ts';
-import { aDeliveryWorld, aMeeting, titles, type DeliveryWorld } from './world.ts';
+import { eventText } from '../support/caldav/event.ts';
+import { until } from '../support/until.ts';
+import { aDeliveryWorld, aMeeting, realUrl, titles, type DeliveryWorld } from './world.ts';
 
 let world: DeliveryWorld;
 afterEach(() => world.close());
 
 const writes = (): string[] =>
-  world.server.requests.filter(({ method }) => method === 'PUT' || method === 'DELETE').map(({ method }) => method);
+  world.faults.requests.filter(({ method }) => method === 'PUT' || method === 'DELETE').map(({ method }) => method);
 
 /** Somebody's hand in the calendar. */
 async function edit(change: (body: string) => string, index = 0): Promise<string> {
   const [href, body] = [...(await world.standing())][index] ?? ['', ''];
-  const { etag } = (await world.dav.get(href)) ?? { etag: null };
-  const result = await world.dav.put(href, change(body), etag === null ? null : { ifMatch: etag });
+  const { etag } = (await world.hand.get(href)) ?? { etag: null };
+  const result = await world.hand.put(href, change(body), etag === null ? null : { ifMatch: etag });
   expect(result.kind).toBe('stored');
   return href;
 }
 
 const retitle = (title: string) => (body: string) => body.replace(/SUMMARY:.*/, `SUMMARY:${title}`);
+
+/** A write without `Schedule-Reply: F`, past the product and past the fault proxy. */
+async function asNaiveClient(href: string, body: string): Promise<void> {
+  const account = { username: process.env['CALDAV_USERNAME'] ?? '', password: process.env['CALDAV_PASSWORD'] ?? '' };
+  const { origin } = new URL(realUrl ?? '');
+  const transport = openTransport(origin, account, { timeoutMs: 20_000, maxAnswerBytes: 100_000 });
+  const headers = { 'Content-Type': 'text/calendar; charset=utf-8' };
+  const answer = await transport.send({ method: 'PUT', href, url: `${origin}${href}`, headers, body }, undefined);
+  await transport.close();
+  expect(answer.status).toBe(201);
+}
 
 describe('a calendar that is delivered to', () => {
   it('gets each meeting once, and no request when nothing changed', async () => {
@@ -32,10 +46,10 @@ describe('a calendar that is delivered to', () => {
     await world.settle();
     expect(titles(await world.standing())).toEqual(['One', 'Two']);
 
-    world.server.forget();
+    world.faults.forget();
     await world.says('a', both);
     await world.settle();
-    expect(world.server.requests).toEqual([]);
+    expect(world.faults.requests).toEqual([]);
   });
 
   it('keeps UID and href through winners, titles and a source that leaves, and never lets SEQUENCE fall', async () => {
@@ -87,7 +101,7 @@ describe('a calendar that is delivered to', () => {
     await world.says('a', { x: { series: aMeeting('uid', 'Plan'), lastModifiedAt: '2026-01-01T00:00:00Z' } });
     await world.settle();
     await edit((body) => body.replace('SUMMARY', 'X-MOZ-SNOOZE-TIME:20270101T000000Z\r\nSUMMARY'));
-    world.server.forget();
+    world.faults.forget();
 
     await world.says('b', {
       y: { series: aMeeting('uid', 'Plan B'), lastModifiedAt: '2026-02-01T00:00:00Z' },
@@ -98,7 +112,7 @@ describe('a calendar that is delivered to', () => {
     const moved = [...(await world.standing('home')).values()];
     expect(moved).toHaveLength(1);
     expect(moved[0]).toContain('X-MOZ-SNOOZE-TIME');
-    if (!world.isReal) expect(writes()).toEqual(['PUT', 'DELETE']);
+    expect(writes()).toEqual(['PUT', 'DELETE']);
   });
 
   it('writes, changes and deletes all objects of a series on day 30 and of one in list mode', async () => {
@@ -155,9 +169,9 @@ describe('a client that touches what we wrote', () => {
     await world.says('a', { x: withAlarm });
     await world.settle();
     await edit((body) => body.replace('END:VALARM', 'ACKNOWLEDGED:20270101T000000Z\r\nEND:VALARM'));
-    world.server.forget();
+    world.faults.forget();
     await world.settle({ look: true });
-    if (!world.isReal) expect(writes()).toEqual([]);
+    expect(writes()).toEqual([]);
 
     for (const summary of ['Plan 2', 'Plan 3']) {
       await world.says('a', { x: { ...withAlarm, main: { ...withAlarm.main, summary } } });
@@ -201,12 +215,12 @@ describe('a client that touches what we wrote', () => {
     await world.says('a', { x: withAlarm });
     await world.settle();
     const [href = ''] = (await world.standing()).keys();
-    await world.dav.remove(href, null);
+    await world.hand.remove(href, null);
     await world.settle({ look: true });
     expect(titles(await world.standing())).toEqual(['Plan']);
 
     await sql`update target set drift = 'keep'`.execute(world.store.db);
-    await world.dav.remove(href, null);
+    await world.hand.remove(href, null);
     await world.settle({ look: true });
     await world.lookNow(true);
     await world.settle();
@@ -225,8 +239,8 @@ describe('a client that touches what we wrote', () => {
     const [[href, body] = ['', '']] = [...(await world.standing())];
     const beside = `${href.slice(0, href.lastIndexOf('/'))}/copy-by-phone.ics`;
     const foreign = `${href.slice(0, href.lastIndexOf('/'))}/dentist.ics`;
-    await world.dav.put(beside, retitle('Copy')(body), { ifNoneMatch: '*' });
-    await world.dav.put(foreign, retitle('Dentist')(body).replace(/UID:.*/, 'UID:dentist'), { ifNoneMatch: '*' });
+    await world.hand.put(beside, retitle('Copy')(body), { ifNoneMatch: '*' });
+    await world.hand.put(foreign, retitle('Dentist')(body).replace(/UID:.*/, 'UID:dentist'), { ifNoneMatch: '*' });
     await world.settle({ look: true });
     await world.loses('a', 'x');
     await world.settle();
@@ -240,8 +254,8 @@ describe('a client that touches what we wrote', () => {
     await world.says('a', { x: withAlarm });
     await world.settle();
     const [href = ''] = (await world.standing()).keys();
-    const body = (await world.dav.get(href))?.body ?? '';
-    await world.dav.put(`${href.slice(0, href.lastIndexOf('/'))}/again.ics`, body, { ifNoneMatch: '*' });
+    const body = (await world.hand.get(href))?.body ?? '';
+    await world.hand.put(`${href.slice(0, href.lastIndexOf('/'))}/again.ics`, body, { ifNoneMatch: '*' });
     await world.settle({ look: true });
     expect([...(await world.standing()).keys()]).toEqual([href]);
   });
@@ -327,23 +341,21 @@ describe('the ceiling of deletions', () => {
 
 describe('a worker that stalls', () => {
   it('records nothing once another has settled its request', async () => {
-    world = await aDeliveryWorld({ writeTimeoutMs: 500 });
-    if (world.isReal) return;
+    world = await aDeliveryWorld({ writeTimeoutMs: 1_000 });
     await world.source('a');
     await world.says('a', { x: aMeeting('uid', 'Old') });
     await world.settle();
 
     // It hangs inside its PUT; the lease goes to another worker, which finds and settles the intent.
-    const fault = world.server.fail({ on: 'PUT', how: 'late-store' });
+    const fault = world.faults.fail({ on: 'PUT', how: 'late-store' });
     await world.says('a', { x: aMeeting('uid', 'Middle') });
-    const arrived = world.server.waitForRequest(({ method }) => method === 'PUT', 'arrived');
     const stalled = world.run({ holder: 'first' });
-    await arrived;
+    await until('the request has arrived', () => fault.hits === 1);
     await sql`update lease set expires_at = now() - interval '1 second'`.execute(world.store.db);
     await world.says('a', { x: aMeeting('uid', 'New') });
     await world.pass();
     expect((await world.run({ holder: 'second' })).kind).toBe('done');
-    fault.release();
+    await fault.release();
     await stalled;
 
     await world.settle({ look: true });
@@ -358,7 +370,12 @@ describe('mail', () => {
   it('is never sent, whoever organises: create, change, cancel, repair, delete, restore', async () => {
     world = await aDeliveryWorld();
     await world.source('a');
-    const me = { address: 'alice@example.org', name: 'Alice' };
+    const { addresses, home } = await world.hand.discover();
+    const own = addresses.find((address) => address.startsWith('mailto:'))?.slice(7) ?? '';
+    expect(own).not.toBe('');
+    const me = { address: own, name: 'Me' };
+    const mailLog = process.env['CALDAV_MAIL_LOG'] ?? '';
+    const mailsBefore = mailLog === '' ? '' : readFileSync(mailLog, 'utf8');
     const other = { address: 'bob@example.org', name: 'Bob' };
     for (const [key, organizer, guest] of [
       ['mine', me, other],
@@ -394,14 +411,8 @@ describe('mail', () => {
       await world.settle();
       expect((await world.standing()).size).toBe(0);
     }
-    const mailLog = process.env['CALDAV_MAIL_LOG'];
-    if (mailLog !== undefined) expect(readFileSync(mailLog, 'utf8')).toBe('');
-    if (world.isReal) {
-      const { home } = await world.dav.discover();
-      for (const box of ['inbox', 'outbox']) expect(await world.dav.list(`${home}${box}/`)).toEqual([]);
-      return;
-    }
-    const sent = world.server.requests.filter(({ method }) => method === 'PUT' || method === 'DELETE');
+    for (const box of ['inbox', 'outbox']) expect(await world.hand.list(`${home}${box}/`)).toEqual([]);
+    const sent = world.faults.requests.filter(({ method }) => method === 'PUT' || method === 'DELETE');
     expect(sent.length).toBeGreaterThan(12);
     expect(sent.filter(({ headers }) => headers['schedule-reply'] !== 'F')).toEqual([]);
     const lines = sent.flatMap(({ body }) => body.replaceAll(/\r\n[ \t]/g, '').split('\r\n'));
@@ -410,5 +421,13 @@ describe('mail', () => {
     expect(people.filter((line) => !line.includes('SCHEDULE-AGENT=CLIENT'))).toEqual([]);
     expect(lines.some((line) => line.startsWith('METHOD'))).toBe(false);
     expect(world.server.mails).toEqual([]);
+    if (mailLog === '') return;
+    expect(readFileSync(mailLog, 'utf8')).toBe(mailsBefore);
+    // The recorder does record: a client that knows nothing of our rules makes the same server mail.
+    await asNaiveClient(
+      `${await world.href()}naive.ics`,
+      eventText('naive', `ORGANIZER:mailto:${own}`, 'ATTENDEE:mailto:zed@elsewhere.example'),
+    );
+    expect(readFileSync(mailLog, 'utf8').slice(mailsBefore.length)).toContain('METHOD:REQUEST');
   });
 });

@@ -1,5 +1,6 @@
 /** Delivery without ingest: claims are put into the database as ingest would, and written to a CalDAV server. */
 import { createHash, randomBytes } from 'node:crypto';
+import { DatabaseSync } from 'node:sqlite';
 import { sql } from 'kysely';
 import type { Series } from '../../src/calendar/series.ts';
 import type { SourceConfig, Target } from '../../src/config/model.ts';
@@ -15,7 +16,13 @@ import { openStore, type Store } from '../../src/store/database.ts';
 import { loadSource } from '../../src/store/sources.ts';
 import { dueTargets } from '../../src/store/targets.ts';
 import { anEntry, aSeries, zoned } from '../calendar/builders.ts';
-import { startCalDavServer, type CalDavServer, type CalDavServerOptions } from '../support/caldav/server.ts';
+import { startFaultProxy, type FaultProxyOptions, type FaultySide } from '../support/caldav/fault-proxy.ts';
+import {
+  pastFaults,
+  startCalDavServer,
+  type CalDavServer,
+  type CalDavServerOptions,
+} from '../support/caldav/server.ts';
 import { createMigratedDatabase } from '../support/database.ts';
 import { aGraphSource, aTarget } from '../support/stage.ts';
 
@@ -31,10 +38,18 @@ export interface Said {
 export interface DeliveryWorld {
   readonly store: Store;
   readonly target: Target;
-  /** The in-process server; not there when the suite runs on a server named by CALDAV_URL. */
+  /** The in-process server; not used when the suite runs on a server named by CALDAV_URL. */
   readonly server: CalDavServer;
   readonly isReal: boolean;
+  /** What the product meets on its way: the in-process server, or a proxy before the real one. */
+  readonly faults: FaultySide;
+  /** The account as the product has it. */
   readonly dav: CalDav;
+  /** The account in somebody else's hands: reaches the server whatever `faults` do. */
+  readonly hand: CalDav;
+  /** The id of a calendar, unique on a real server, and its path once it is there. */
+  calendarId(calendar?: string): string;
+  href(calendar?: string): Promise<string>;
   /** Adds or changes a source; nothing is read from it. */
   source(id: string, settings?: { calendar?: string; titleTag?: string; priority?: number }): Promise<void>;
   /** The source says this from now on, by key. */
@@ -78,11 +93,16 @@ export async function aDeliveryWorld(options: WorldOptions = {}): Promise<Delive
   const box = new SecretBox(Buffer.alloc(32, 7));
   const isReal = realUrl !== null;
   const server = await startCalDavServer({ auth: 'basic', ...options.caldav });
+  const faults = realUrl === null ? server : await startFaultProxy(realUrl, halfStoring(process.env['CALDAV_SQLITE']));
   const account = {
-    url: realUrl ?? server.url,
-    username: process.env['CALDAV_USERNAME'] ?? 'alice',
-    password: process.env['CALDAV_PASSWORD'] ?? 'secret',
+    url: faults.url,
+    username: isReal ? (process.env['CALDAV_USERNAME'] ?? 'alice') : 'alice',
+    password: isReal ? (process.env['CALDAV_PASSWORD'] ?? 'secret') : 'secret',
   };
+  const hand = openCalDav(
+    { ...account, url: realUrl ?? server.url },
+    { fetch: (url, init) => fetch(url, { ...init, headers: { ...(init?.headers as object), [pastFaults]: '1' } }) },
+  );
   // On a real server each world has calendars of its own.
   const suffix = isReal ? `-${randomBytes(4).toString('hex')}` : '';
   const calendars = options.target?.calendars ?? [{ id: 'work', name: 'Work', color: '#3366cc' }];
@@ -121,7 +141,15 @@ export async function aDeliveryWorld(options: WorldOptions = {}): Promise<Delive
     target,
     server,
     isReal,
+    faults,
     dav,
+    hand,
+    calendarId: (calendar = 'work') => `${calendar}${suffix}`,
+    async href(calendar = 'work') {
+      const found = await sql<{ href: string | null }>`
+        select href from target_calendar where id = ${`${calendar}${suffix}`}`.execute(store.db);
+      return found.rows[0]?.href ?? '';
+    },
     async source(id, { calendar = 'work', titleTag = '', priority = 100 } = {}) {
       const settings: SourceConfig = aGraphSource({
         id,
@@ -200,12 +228,11 @@ export async function aDeliveryWorld(options: WorldOptions = {}): Promise<Delive
       await sql`update intent set settle_at = clock_timestamp()`.execute(store.db);
     },
     async standing(calendar = 'work') {
-      const found = await sql<{ href: string | null }>`
-        select href from target_calendar where id = ${`${calendar}${suffix}`}`.execute(store.db);
-      const href = found.rows[0]?.href ?? null;
-      if (href === null) return new Map();
-      const listed = (await dav.list(href)).map((entry) => entry.href);
-      const bodies = await dav.multiget(href, listed);
+      const href = await world.href(calendar);
+      if (href === '') return new Map();
+      const listed = (await hand.list(href)).map((entry) => entry.href);
+      if (new Set(listed).size < listed.length) throw new Error(`Several of one name: ${listed.join(' ')}`);
+      const bodies = await hand.multiget(href, listed);
       return new Map([...bodies].map(([name, object]) => [name, object.body]));
     },
     async history(action) {
@@ -219,9 +246,11 @@ export async function aDeliveryWorld(options: WorldOptions = {}): Promise<Delive
       return found.rows[0]?.n ?? 0;
     },
     async close() {
-      if (isReal) await dropCalendars(store, account);
+      if (isReal) await dropCalendars(store, hand);
       await dav.close();
+      await hand.close();
       await store.close();
+      if (isReal) await faults.close();
       await server.close();
       await database.drop();
     },
@@ -234,14 +263,36 @@ function saidOf(one: Said | Series): Said {
 }
 
 /** A real server keeps nothing of a suite. */
-async function dropCalendars(
-  store: Store,
-  account: { url: string; username: string; password: string },
-): Promise<void> {
+async function dropCalendars(store: Store, hand: CalDav): Promise<void> {
   const found = await sql<{ href: string }>`select href from target_calendar where href is not null`.execute(store.db);
-  const basic = Buffer.from(`${account.username}:${account.password}`).toString('base64');
-  for (const { href } of found.rows)
-    await fetch(new URL(href, account.url), { method: 'DELETE', headers: { Authorization: `Basic ${basic}` } });
+  for (const { href } of found.rows) await hand.remove(href, null);
+}
+
+/** With the SQLite file of a real Baikal (CALDAV_SQLITE): what a disk that is full leaves of a write. */
+function halfStoring(file: string | undefined): FaultProxyOptions {
+  if (file === undefined) return {};
+  return {
+    forgetChange(path) {
+      const [calendar = '', name = ''] = path.split('/').slice(-2).map(decodeURIComponent);
+      const db = new DatabaseSync(file, { timeout: 10_000 });
+      try {
+        db.exec('begin immediate');
+        const id =
+          db.prepare('select calendarid as id from calendarinstances where uri = ?').get(calendar)?.['id'] ?? 0;
+        const last = db
+          .prepare('select id, uri, synctoken from calendarchanges where calendarid = ? order by id desc limit 1')
+          .get(id);
+        // Only when no other write has come after it.
+        if (last?.['uri'] === name) {
+          db.prepare('delete from calendarchanges where id = ?').run(last['id'] ?? 0);
+          db.prepare('update calendars set synctoken = ? where id = ?').run(last['synctoken'] ?? 0, id);
+        }
+        db.exec('commit');
+      } finally {
+        db.close();
+      }
+    },
+  };
 }
 
 /** Titles that stand in a calendar, sorted. */

@@ -1,5 +1,5 @@
 import type { World } from './replies.ts';
-import type { Calendar, User } from './store.ts';
+import type { Calendar, StoredObject, User } from './store.ts';
 
 /** The segment of a href as sabre/http encodes it: lower-case hex, colon and at sign plain. */
 export function encodeSegment(name: string): string {
@@ -26,6 +26,8 @@ export type Place =
       readonly user: User;
       readonly calendar: Calendar | null;
       readonly name: string;
+      /** Which of several rows of that name; the first unless told. */
+      readonly row?: StoredObject;
     }
   | { readonly kind: 'nowhere'; readonly message: string };
 

@@ -1,6 +1,6 @@
 import { type Place, encodeSegment, placeOf } from './places.ts';
 import { type Call, type Reply, type World, fail, notFound, ok, xmlType } from './replies.ts';
-import { type User, changesSince } from './store.ts';
+import { type User, changesSince, rowsOf } from './store.ts';
 import * as xml from './xml.ts';
 
 export const davHeader =
@@ -46,7 +46,7 @@ function valueOf(world: World, call: Call, place: Place, namespace: string, name
   const { base } = world;
   const principal = (user: User): string => `${base}principals/${encodeSegment(user.name)}/`;
   const href = (text: string): string => `<d:href>${text}</d:href>`;
-  const object = place.kind === 'object' ? place.calendar?.objects.get(place.name) : undefined;
+  const object = place.kind === 'object' ? (place.row ?? place.calendar?.objects.get(place.name)) : undefined;
   const calendar = place.kind === 'calendar' ? place.calendar : null;
   switch (`${namespace}|${name}`) {
     case 'DAV:|resourcetype':
@@ -109,13 +109,16 @@ function childrenOf(world: World, place: Place): Place[] {
   }
   if (place.kind !== 'calendar' || place.calendar === null) return [];
   const { calendar, user } = place;
-  return [...calendar.objects.keys()].map((name) => ({
-    kind: 'object',
-    href: `${place.href}${encodeSegment(name)}`,
-    user,
-    calendar,
-    name,
-  }));
+  return [...calendar.objects.keys()].flatMap((name) =>
+    rowsOf(calendar, name).map((row) => ({
+      kind: 'object' as const,
+      href: `${place.href}${encodeSegment(name)}`,
+      user,
+      calendar,
+      name,
+      row,
+    })),
+  );
 }
 
 export function propfind(world: World, call: Call, place: Place): Reply {
@@ -144,7 +147,12 @@ export function report(world: World, call: Call, place: Place): Reply {
   }
   const { calendar } = place;
   const wanted = xml.child(root, xml.dav, 'prop')?.children ?? [];
-  const objectAt = (name: string): Place => placeOf(world, `${place.href}${encodeSegment(name)}`);
+  // Of several rows of one name, reports show the last, while GET and If-Match see the first.
+  const objectAt = (name: string): Place => {
+    const row = rowsOf(calendar, name).at(-1);
+    const at = placeOf(world, `${place.href}${encodeSegment(name)}`);
+    return row === undefined || at.kind !== 'object' ? at : { ...at, row };
+  };
   const known = (names: Iterable<string>): string[] =>
     [...names].filter((name) => calendar.objects.has(name)).map((name) => answer(world, call, objectAt(name), wanted));
 

@@ -141,7 +141,8 @@ function put(world: World, call: Call, place: Place): Decision {
   };
   const commit = (isLogged: boolean): void => {
     world.mails.push(...scheduled.mails); // before storing, as sabre/dav does: a repeated 500 mails twice
-    world.store.apply({ do: 'put', owner: place.user.name, calendar: calendar.name, name, body, isLogged });
+    const as = before === undefined ? ('insert' as const) : ('update' as const);
+    world.store.apply({ do: 'put', owner: place.user.name, calendar: calendar.name, name, body, isLogged, as });
   };
   // The etag is the md5 that the store works out; worked out here again only when the answer needs it.
   return {
@@ -174,10 +175,10 @@ function remove(world: World, call: Call, place: Place): Decision {
   if (before === undefined) return only(notFound('Calendar object not found'));
   return {
     reply: ok(204, { 'Content-Type': 'text/html; charset=UTF-8' }),
-    commit: () => {
+    commit: (isLogged) => {
       if (call.header('schedule-reply') !== 'F')
         world.mails.push(...schedule(before.body, null, `mailto:${place.user.email}`).mails);
-      world.store.apply({ do: 'remove', owner: place.user.name, calendar: calendar.name, name });
+      world.store.apply({ do: 'remove', owner: place.user.name, calendar: calendar.name, name, isLogged });
     },
   };
 }

@@ -132,7 +132,8 @@ export async function startCalDavServer(options: CalDavServerOptions = {}): Prom
   }
 
   function handle(request: RecordedRequest, response: ServerResponse): void {
-    if (maintenance !== null) return outOfOrder(maintenance, request, response);
+    const isPastFaults = request.headers[pastFaults] !== undefined;
+    if (maintenance !== null && !isPastFaults) return outOfOrder(maintenance, request, response);
     if (request.path.startsWith('/.well-known/caldav')) {
       if (wellKnown === null)
         return sendBare(response, request, 404, { 'Content-Type': 'text/html' }, '<h1>Not Found</h1>');
@@ -151,16 +152,12 @@ export async function startCalDavServer(options: CalDavServerOptions = {}): Prom
     const admitted = gate.admit(request.method, request.headers['authorization']);
     if ('challenge' in admitted) return unauthorized(admitted.challenge, admitted.message, request, response);
     // After the challenge, so that a fault always meets a request that would have been carried out.
-    const fault = faults.meet(request);
+    const fault = isPastFaults ? null : faults.meet(request);
     if (fault?.how === 'html-200' || fault?.how === 'redirect-install') return outOfOrder(fault.how, request, response);
     if (fault?.how === 'reset-before') return void response.destroy();
     if (fault?.how === 'timeout-not-stored') return;
     if (fault?.how === 'trickle') return trickle(response, request);
     if (fault?.how === '500-not-stored') return send(response, request, databaseFailure);
-    if (typeof fault?.how === 'object') {
-      const { status, headers = {}, body = '' } = fault.how;
-      return sendBare(response, request, status, { ...headers }, body);
-    }
     if (fault?.how === '401') {
       const refused = gate.admit(request.method, undefined);
       if ('challenge' in refused)
@@ -183,19 +180,29 @@ export async function startCalDavServer(options: CalDavServerOptions = {}): Prom
 
   function answer(call: Call, fault: ActiveFault | null, request: RecordedRequest, response: ServerResponse): void {
     const { reply, commit } = decide(world, call);
-    if (fault?.how === 'late-store') {
-      return fault.hold(() => {
+    if (fault?.how === 'late-store' || fault?.how === '504-late') {
+      fault.hold(() => {
         commit?.(true);
-        if (!response.destroyed) send(response, request, reply);
+        if (!response.destroyed && !response.headersSent) send(response, request, reply);
       });
+      if (fault.how === '504-late') sendBare(response, request, 504, htmlType, '<h1>504 Gateway Time-out</h1>');
+      return;
     }
-    commit?.(fault?.how !== '500-stored');
-    if (fault?.how === '500-stored') return send(response, request, databaseFailure);
-    if (fault?.how === 'timeout-stored') return;
-    if (fault?.how === 'reset-after') return void response.destroy();
-    if (fault?.how === 'lose-etag') {
-      const { ETag: _lost, ...headers } = reply.headers;
-      return send(response, request, { ...reply, headers });
+    const { how } = fault ?? { how: null };
+    if (typeof how === 'object' && how !== null) {
+      if (how.isDone === true) commit?.(true);
+      return sendBare(response, request, how.status, { ...how.headers }, how.body ?? '');
+    }
+    commit?.(how !== '500-stored');
+    if (how === '500-stored') return send(response, request, databaseFailure);
+    if (how === 'timeout-stored') return;
+    if (how === 'reset-after') return void response.destroy();
+    if (how === 'reset-midway') return breakOff(response, request, reply);
+    if (how === 'in-pieces') return void sendInPieces(response, request, reply);
+    if (how === 'lose-etag' || how === 'weaken-etag') {
+      const { ETag: etag, ...headers } = reply.headers;
+      const weak = how === 'weaken-etag' && etag !== undefined ? { ETag: `W/${etag}` } : {};
+      return send(response, request, { ...reply, headers: { ...headers, ...weak } });
     }
     send(response, request, reply);
   }
@@ -216,7 +223,7 @@ export async function startCalDavServer(options: CalDavServerOptions = {}): Prom
         body: Buffer.concat(chunks).toString('utf8'),
         status: null,
       };
-      requests.push(request);
+      if (headers[pastFaults] === undefined) requests.push(request);
       if (requests.length > maxRequests) requests.splice(0, maxRequests / 2);
       counters.now += 1;
       counters.max = Math.max(counters.max, counters.now);
@@ -297,14 +304,37 @@ export async function startCalDavServer(options: CalDavServerOptions = {}): Prom
   };
 
   function outOfOrder(how: Maintenance, request: RecordedRequest, response: ServerResponse): void {
-    const type = { 'Content-Type': 'text/html; charset=UTF-8' };
-    if (how === 'html-200') return sendBare(response, request, 200, type, '<h3>DB file is not writable.</h3>');
-    sendBare(response, request, 302, { ...type, Location: `${base}admin/install/` }, '');
+    if (how === 'html-200') return sendBare(response, request, 200, htmlType, '<h3>DB file is not writable.</h3>');
+    sendBare(response, request, 302, { ...htmlType, Location: `${base}admin/install/` }, '');
   }
 }
 
+/** A request with this header meets no fault and is not recorded: a test's own hand. */
+export const pastFaults = 'x-past-faults';
+
 const maxRequests = 20_000;
+const htmlType = { 'Content-Type': 'text/html; charset=UTF-8' };
 const databaseFailure = fail(500, 'PDOException', 'SQLSTATE[HY000]: General error: 13 database or disk is full');
+
+/** Status, headers and half of the body; then the connection is gone. */
+function breakOff(response: ServerResponse, request: RecordedRequest, reply: Reply): void {
+  request.status = reply.status;
+  const body = reply.body === '' ? 'some text' : reply.body;
+  const status = reply.status === 204 || reply.status === 304 ? 200 : reply.status;
+  response.writeHead(status, { 'X-Sabre-Version': '4.7.1', ...reply.headers, 'Content-Length': body.length });
+  response.write(body.slice(0, body.length / 2), () => response.destroy());
+}
+
+/** The same answer, its body in chunks of a few bytes. */
+async function sendInPieces(response: ServerResponse, request: RecordedRequest, reply: Reply): Promise<void> {
+  request.status = reply.status;
+  response.writeHead(reply.status, { 'X-Sabre-Version': '4.7.1', ...reply.headers });
+  const bytes = Buffer.from(reply.body);
+  const size = Math.max(7, Math.ceil(bytes.length / 50));
+  for (let at = 0; at < bytes.length; at += size)
+    await new Promise((resolve) => response.write(bytes.subarray(at, at + size), resolve));
+  response.end();
+}
 
 function trickle(response: ServerResponse, request: RecordedRequest): void {
   request.status = 207;

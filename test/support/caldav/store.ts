@@ -25,7 +25,10 @@ export interface Calendar {
   readonly components: readonly string[];
   /** Inner XML of stored properties by `{namespace}name`. */
   readonly properties: Map<string, string>;
+  /** The first row of each name. */
   readonly objects: Map<string, StoredObject>;
+  /** Further rows of a name: two creations at once, which SQLite lets through where nobody has made names unique. */
+  readonly copies: Map<string, StoredObject[]>;
   readonly changes: Change[];
   token: number;
 }
@@ -53,8 +56,16 @@ type Entry =
       readonly name: string;
       readonly body: string;
       readonly isLogged: boolean;
+      /** What the request had found before it wrote; an insertion adds a row, an update changes those that are there. */
+      readonly as?: 'insert' | 'update';
     }
-  | { readonly do: 'remove'; readonly owner: string; readonly calendar: string; readonly name: string };
+  | {
+      readonly do: 'remove';
+      readonly owner: string;
+      readonly calendar: string;
+      readonly name: string;
+      readonly isLogged?: boolean;
+    };
 
 export interface Store {
   readonly calendars: Map<string, Map<string, Calendar>>;
@@ -82,6 +93,7 @@ export function openStore(users: readonly User[], stateFile: string | null): Sto
         components: entry.components,
         properties: new Map(Object.entries(entry.properties)),
         objects: new Map(),
+        copies: new Map(),
         changes: [],
         token: 1,
       });
@@ -98,11 +110,24 @@ export function openStore(users: readonly User[], stateFile: string | null): Sto
       }
       log(calendar, '', 'modified');
     } else if (entry.do === 'put') {
-      const kind = calendar.objects.has(entry.name) ? 'modified' : 'added';
-      calendar.objects.set(entry.name, { etag: md5(entry.body), body: entry.body });
-      if (entry.isLogged) log(calendar, entry.name, kind);
-    } else if (calendar.objects.delete(entry.name)) {
-      log(calendar, entry.name, 'deleted');
+      const row = { etag: md5(entry.body), body: entry.body };
+      const isThere = calendar.objects.has(entry.name);
+      const as = entry.as ?? (isThere ? 'update' : 'insert');
+      const copies = calendar.copies.get(entry.name) ?? [];
+      if (as === 'insert' && isThere) calendar.copies.set(entry.name, [...copies, row]);
+      else if (as === 'insert' || isThere) {
+        calendar.objects.set(entry.name, row);
+        if (copies.length > 0)
+          calendar.copies.set(
+            entry.name,
+            copies.map(() => row),
+          );
+      }
+      if (entry.isLogged) log(calendar, entry.name, as === 'insert' ? 'added' : 'modified');
+    } else {
+      calendar.objects.delete(entry.name);
+      calendar.copies.delete(entry.name);
+      if (entry.isLogged !== false) log(calendar, entry.name, 'deleted');
     }
   }
 
@@ -140,6 +165,12 @@ export function openStore(users: readonly User[], stateFile: string | null): Sto
 function log(calendar: Calendar, name: string, kind: Change['kind']): void {
   calendar.changes.push({ token: calendar.token, name, kind });
   calendar.token += 1;
+}
+
+/** All rows of a name, the oldest first. */
+export function rowsOf(calendar: Calendar, name: string): StoredObject[] {
+  const first = calendar.objects.get(name);
+  return first === undefined ? [] : [first, ...(calendar.copies.get(name) ?? [])];
 }
 
 export interface Delta {
