@@ -29,6 +29,18 @@ const lastIrregularYear = 2090;
 const cache = new Map<string, JCal>();
 
 /**
+ * Zones renamed of late. We write the old name, which more devices know; sabre/dav (vobject 4.6) knows only the new one,
+ * and would take the zone for UTC in its time-range queries. It looks here next (libical's property, which Google writes
+ * too).
+ */
+const newNames: ReadonlyMap<string, string> = new Map([
+  ['America/Godthab', 'America/Nuuk'],
+  ['Asia/Rangoon', 'Asia/Yangon'],
+  ['Europe/Kiev', 'Europe/Kyiv'],
+  ['Pacific/Enderbury', 'Pacific/Kanton'],
+]);
+
+/**
  * The component for a zone, true for every instant of the years `from` to `to`, and beyond `to` where the zone changes
  * by a regular yearly rule. The same arguments give the same component; it is shared, so do not change it. An unknown
  * zone gives the one of UTC.
@@ -68,7 +80,12 @@ function build(zone: string, from: number, to: number): JCal {
     observances.push({ at: at - daySeconds, component: observance('standard', at, offset, offset, null) });
   }
   observances.sort((a, b) => a.at - b.at);
-  return ['vtimezone', [['tzid', {}, 'text', zone]], observances.map(({ component }) => component)];
+  const newName = newNames.get(zone);
+  const names: JCal[1] = [
+    ['tzid', {}, 'text', zone],
+    ...(newName === undefined ? [] : [['x-lic-location', {}, 'unknown', newName] as const]),
+  ];
+  return ['vtimezone', names, observances.map(({ component }) => component)];
 }
 
 function changesBetween(zone: string, from: number, to: number): Change[] {

@@ -177,6 +177,16 @@ describe('a zone’s definition', () => {
     expect(observances).toHaveLength(2);
   });
 
+  it.each([
+    ['Europe/Kyiv', 'Europe/Kiev', 'Europe/Kyiv'],
+    ['America/Nuuk', 'America/Godthab', 'America/Nuuk'],
+  ])('of %s has its new name beside the old one, for servers that know no other', (zone, old, now) => {
+    expect(vtimezoneFor(zone, 2026, 2028)[1]).toEqual([
+      ['tzid', {}, 'text', old],
+      ['x-lic-location', {}, 'unknown', now],
+    ]);
+  });
+
   it('is one observance where clocks never change', () => {
     expect(vtimezoneFor('Asia/Tokyo', 2026, 2028)[2]).toHaveLength(1);
   });

@@ -94,13 +94,13 @@ function clockOf(zone: string, from: number, to: number): Clock {
   }
   return clock;
 }
-const used = Object.fromEntries([...usedZones].sort().map((zone) => [zone, clockOf(zone, 2024, 2029)]));
 const clocks: Record<string, Clock> = {};
 for (const [zone, from, to] of zones) {
   const weekly = recurring(`FREQ=WEEKLY;UNTIL=${to}1231T120000Z`, zoned(`${from}-01-05T12:00:00`, zone), null);
   write(`zone-${zone.replace('/', '-')}`, render(weekly, zone.replace('/', '-'), window), window);
   clocks[zone] = clockOf(zone, from, to);
 }
+const used = Object.fromEntries([...usedZones].sort().map((zone) => [zone, clockOf(zone, 2024, 2029)]));
 writeFileSync(join(folder, 'manifest.json'), JSON.stringify(manifest));
 writeFileSync(join(folder, 'zones.json'), JSON.stringify({ clocks, used }));
 console.log(`${manifest.length} files`);
