@@ -78,8 +78,10 @@ export function sourceOpener({ db, box, clock, fetch, ca, isFetchForAll, isOurs 
         const account = { url, username, password };
         return { kind: 'caldav', source: caldavSource({ account, calendar, isOurs, clock, ...io }) };
       }
-      case 'ics':
-        return { kind: 'ics', source: icsSource({ url: config.url, fetch, isOurs, clock }) };
+      case 'ics': {
+        const { url, mayMerge } = config;
+        return { kind: 'ics', source: icsSource({ url, mayMerge, fetch, isOurs, clock }) };
+      }
       case 'powerautomate':
         throw new SyncError('Flows post their events; there is nothing to ask them for', {
           code: 'source.not_readable',

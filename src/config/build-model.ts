@@ -55,7 +55,7 @@ export function buildSource(shape: SourceShape, privacy: Privacy): SourceConfig 
       return { ...settings, kind, url, username, password, calendar: shape.calendar };
     }
     case 'ics':
-      return { ...settings, kind: shape.kind, url: shape.url };
+      return { ...settings, kind: shape.kind, url: shape.url, mayMerge: shape.mayMerge };
     case 'powerautomate':
       return { ...settings, kind: shape.kind, mailbox: shape.mailbox, key: shape.key };
   }

@@ -37,6 +37,8 @@ const BY_FIELD: Readonly<Record<string, Consequences>> = {
   'window.pastDays': READ,
   'window.futureDays': READ,
   keepPast: READ,
+  // What is being read now is told under the old rule.
+  mayMerge: { bumpsEpoch: true, fullReading: true, rerender: false },
   strategy: RERENDER,
   dedupe: RERENDER,
   cloud: ELSEWHERE,

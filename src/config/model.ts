@@ -83,6 +83,8 @@ export interface CalDavSource extends SourceSettings {
 export interface IcsSource extends SourceSettings {
   readonly kind: 'ics';
   readonly url: string;
+  /** Whether its events may be one meeting with those of other sources, by their UIDs. */
+  readonly mayMerge: boolean;
 }
 
 export interface PowerAutomateSource extends SourceSettings {

@@ -164,7 +164,7 @@ export const sourceShape = z.discriminatedUnion('kind', [
     password: secret,
     calendar: filled,
   }),
-  z.strictObject({ ...settings, kind: z.literal('ics'), url: feedUrl }),
+  z.strictObject({ ...settings, kind: z.literal('ics'), url: feedUrl, mayMerge: z.boolean().default(false) }),
   z.strictObject({
     ...settings,
     kind: z.literal('powerautomate'),

@@ -511,7 +511,7 @@ describe('two targets', () => {
 });
 
 describe('a feed', () => {
-  it('does not merge with the meeting whose UID it carries, and what is ours is not read from it', async () => {
+  it('merges with the meeting whose UID it carries only if allowed, and what is ours is not read from it', async () => {
     await world.configure({ sources: [contoso] });
     const own = world.calendar('contoso').createEvent({ subject: 'Board', start: at(5) });
     await world.again();
@@ -530,14 +530,20 @@ describe('a feed', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/feed.ics`;
     try {
-      await world.configure({ sources: [contoso, { id: 'feed', kind: 'ics', url, into: 'me/work' }] });
-      await world.again();
+      const feed = { id: 'feed', kind: 'ics', url, into: 'me/work' };
+      for (const [mayMerge, titles] of [
+        [false, ['Board', 'Told by a feed']],
+        [true, ['Board']],
+        [false, ['Board', 'Told by a feed']],
+      ] as const) {
+        await world.configure({ sources: [contoso, { ...feed, mayMerge }] });
+        await world.again();
+        expect(world.titles()).toEqual(titles);
+      }
     } finally {
       server.closeAllConnections();
       server.close();
     }
-
-    expect(world.titles()).toEqual(['Board', 'Told by a feed']);
   });
 });
 

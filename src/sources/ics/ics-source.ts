@@ -11,7 +11,7 @@ export interface IcsSourceOptions {
   readonly fetch: typeof fetch;
   /** Whether a UID is one that this installation minted. */
   readonly isOurs: (uid: string) => boolean;
-  /** Whether its events may be one meeting with those of other sources. Default false. */
+  /** Whether its events may be one meeting with those of other sources, by their UIDs. Default false. */
   readonly mayMerge?: boolean;
   /** After decompression; 20 MiB unless told. */
   readonly maxBytes?: number;
