@@ -10,7 +10,8 @@ import { commit, tellChanged, type Run } from './run.ts';
 const rebuildsAtATime = 3;
 const batchSize = 60;
 const failuresThatBlameTheSource = 5;
-const hourMs = 3_600_000;
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;
 
 /**
@@ -58,7 +59,9 @@ async function rebuildOne(run: Run, source: Source, stream: Stream, stale: Stale
   }
   run.counts.requests += rebuilt.requests;
   if (rebuilt.kind === 'unmappable') {
-    await postpone(run, stale, { code: rebuilt.code, message: rebuilt.reason }, dayMs);
+    // A refusal may pass in a minute, and Graph tells of no permission that comes back: only what stays waits long.
+    const afterMs = backoffMs(stale.failures + 1, run.deps.random(), minuteMs, dayMs);
+    await postpone(run, stale, { code: rebuilt.code, message: rebuilt.reason }, afterMs);
     return null;
   }
   const claims = rebuilt.kind === 'series' ? rebuilt.claims.map((claim) => prepareClaim(claim, state.config)) : [];

@@ -177,6 +177,22 @@ describe('a page with a series that always fails', () => {
     expect((await source()).state).toBe('fresh');
     expect(well.key).not.toBe(poison.key);
   });
+
+  it('asks again within a minute for an event that was refused once', async () => {
+    const event = series('Review');
+    await world.stage.sync();
+    world.calendar.updateSeries(event, { subject: 'Review, renamed' });
+    world.stage.simulator.fail({ match: `/events/${event.key}`, times: 1, how: { status: 403 } });
+    await again();
+
+    const { rows } = await sql<{ code: string; seconds: number }>`
+      select code, extract(epoch from not_before - now())::float8 as seconds from stale_series
+    `.execute(world.stage.product.store.db);
+    expect(rows).toMatchObject([{ code: 'graph.event_refused' }]);
+    expect(rows[0]?.seconds).toBeLessThanOrEqual(60);
+    await again();
+    expect(world.titles()).toEqual(['Review\\, renamed']);
+  });
 });
 
 describe('a crash', () => {
