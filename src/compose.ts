@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { cached } from './cached.ts';
 import type { Env } from './config/env.ts';
 import { instanceSuffix } from './consolidate/identity.ts';
+import { dataReport, type DataReport } from './data-report.ts';
 import { openCalDav, type CalDav } from './dav/calendar-client.ts';
 import { flowInbox } from './flow-inbox.ts';
 import { closeServer, createApp, listen } from './http/app.ts';
@@ -17,7 +18,8 @@ import { systemClock, type Clock } from './shared/clock.ts';
 import type { Log } from './shared/log.ts';
 import { outgoingFetch, trustedAuthorities } from './shared/outgoing-fetch.ts';
 import { SecretBox } from './shared/secret-box.ts';
-import { openTargetPassword } from './store/configuration.ts';
+import { countClaims } from './store/claims.ts';
+import { loadModel, openTargetPassword } from './store/configuration.ts';
 import { wantReadingsBeside } from './store/flows.ts';
 import { instanceOf, openPool, openStore, type Store } from './store/database.ts';
 import { startEmbedded } from './store/embedded-postgres.ts';
@@ -49,6 +51,8 @@ export interface Product {
   readonly subscriptions: SubscriptionKeeper;
   readonly databaseKind: 'embedded' | 'server';
   readonly sources: SourceOpener;
+  /** What becomes of a tenant's data; null: there is no such tenant. */
+  dataReport(tenantId: string): Promise<DataReport | null>;
   openTarget(target: Pick<TargetState, 'id' | 'url' | 'username' | 'passwordSealed'>): CalDav;
   startWeb(): Promise<{ url: string }>;
   startWorker(): Promise<void>;
@@ -104,12 +108,23 @@ export async function compose(options: ComposeOptions): Promise<Product> {
     };
     opened.push(() => accounts.clear());
 
+    const reportOn: Product['dataReport'] = async (tenantId) =>
+      dataReport({
+        model: await loadModel(store.db, box),
+        tenantId,
+        counts: await countClaims(store.db),
+        historyDays: env.historyDays,
+        logFiles: env.logFiles,
+        now: clock.now(),
+      });
+
     const holder = holderName();
     const worker = createWorker({
       store,
       log,
       hints,
       holder,
+      historyDays: env.historyDays,
       ingest: {
         store,
         instance,
@@ -163,6 +178,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       databaseKind: embedded === null ? 'server' : 'embedded',
       sources,
       openTarget,
+      dataReport: reportOn,
       async startWeb() {
         const receiver = openPool(databaseUrl, { size: 2, timeoutMs: receiverTimeoutMs });
         opened.push(receiver.close);

@@ -151,11 +151,9 @@ async function carryOut(
     }
     case 'sources': {
       const source: SourceConfig = entry(wanted.sources, change.id);
-      const isFiltered = change.fields.some(({ field }) => field.startsWith('filters.'));
       await saveSource(db, box, source, wanted.sources.indexOf(source), {
-        bumpsEpoch: consequences.bumpsEpoch || isFiltered,
-        // What a filter hides is not stored, and what it newly asks may have been cut: the source is asked again.
-        fullReading: consequences.fullReading || isFiltered,
+        bumpsEpoch: consequences.bumpsEpoch,
+        fullReading: consequences.fullReading,
         isOther: change.fields.some(({ field }) => naming.has(field)),
       });
       break;

@@ -1,46 +1,22 @@
-import { parseCalendar } from '../calendar/parse.ts';
-import type { Series } from '../calendar/series.ts';
-import type { Product } from '../compose.ts';
-import { changedFields, type ChangedField } from '../consolidate/changed-fields.ts';
-import { judgeDeletions } from '../consolidate/judge-deletions.ts';
-import { planMeeting, type Step } from '../consolidate/plan-meeting.ts';
-import { decideMeeting } from '../deliver/decide-meeting.ts';
+import { consequencesOf, type ConfigChange } from '../config/diff.ts';
+import { describePlan, planTarget, type Planned, type PlannedWrite, type TargetPlan } from '../deliver/plan-writes.ts';
 import { systemClock } from '../shared/clock.ts';
-import { SyncError, toSyncError } from '../shared/errors.ts';
+import { countClaims } from '../store/claims.ts';
 import type { Db } from '../store/database.ts';
-import { approvedDeletions, countDeletions } from '../store/deletions.ts';
-import { waitingMeetings, type DueMeeting, type MeetingObject } from '../store/meetings.ts';
+import { leftOutNow } from '../store/recut-claims.ts';
 import { readStatus } from '../store/status.ts';
-import { loadTarget, type TargetState } from '../store/targets.ts';
 import { applyIn, fileOf } from './apply.ts';
 import { exitCodes, tell, withProduct, type Overrides } from './context.ts';
 
-interface PlannedWrite {
-  readonly do: 'create' | 'update' | 'delete';
-  readonly uid: string;
-  readonly title: string | null;
-  readonly calendar: string;
-  readonly href: string;
-  readonly why: string;
-  /** Of an update; empty when only its form changes. Null: what stands there could not be read. */
-  readonly fields: readonly ChangedField[] | null;
-}
-
-interface TargetPlan {
-  readonly target: string;
-  readonly writes: readonly PlannedWrite[];
-  /** Why the deletions of upcoming meetings would be held; null: they would be made. */
-  readonly heldBecause: string | null;
-}
-
-interface Planned {
-  readonly target: TargetState;
-  readonly steps: readonly {
-    readonly step: Step<MeetingObject>;
-    readonly meeting: DueMeeting;
-    readonly title: string | null;
-  }[];
-  readonly heldBecause: string | null;
+/** What changed rules of a source do to what is stored of it. */
+interface RuleEffect {
+  readonly source: string;
+  /** Series that would be left out, by the filter's name. */
+  readonly leavesOut: Readonly<Record<string, number>>;
+  /** Series that are left out now; with `isReadAnew` some of them may come back. */
+  readonly hiddenNow: number;
+  /** What is stored does not tell all: the source is read anew, and what that brings stands in no plan. */
+  readonly isReadAnew: boolean;
 }
 
 export interface PlanOptions {
@@ -50,101 +26,75 @@ export interface PlanOptions {
   readonly prune: boolean;
 }
 
-const chunkSize = 200;
 const undo = new Error('tried out, nothing kept');
 
 /**
  * Tells everything that would be written to the targets and why, and writes nothing: what waits now or, with a file, what
- * its configuration would change of what has been read. Exits with 1 when something would be written.
+ * its configuration would change of what has been read, its rules first. Exits with 1 when something would be written.
  */
 export function plan(options: PlanOptions, overrides: Overrides): Promise<number> {
   return withProduct(overrides, async ({ env, product }) => {
     const { store } = product;
     const changes: string[] = [];
+    const rules: RuleEffect[] = [];
     const planned: Planned[] = [];
     await store
       .transaction(async (db) => {
         if (options.file !== null) {
           const file = fileOf(env, options.file);
+          const counts = await countClaims(db);
           const applied = await applyIn(db, product, env, file, { prune: options.prune, actor: 'plan' });
           changes.push(...applied.map(({ sentence }) => sentence));
+          rules.push(...(await effectsOf(db, applied, counts)));
         }
-        for (const { id } of (await readStatus(db)).targets) planned.push(await planTarget(db, id));
+        for (const { id } of (await readStatus(db)).targets) {
+          const one = await planTarget(db, id, systemClock.now());
+          if (one !== null) planned.push(one);
+        }
         throw undo;
       })
       .catch((thrown: unknown) => {
         if (thrown !== undo) throw thrown;
       });
     const plans: TargetPlan[] = [];
-    for (const one of planned) plans.push(await withFields(product, one));
-    tell(options.json, { changes, plans }, [...changes, ...plans.flatMap(sentencesOf)]);
+    for (const one of planned) plans.push(await describePlan((target) => product.openTarget(target), one));
+    tell(options.json, { changes, rules, plans }, [
+      ...changes,
+      ...rules.map(sentenceOfRules),
+      ...plans.flatMap(sentencesOf),
+    ]);
     return plans.some(({ writes }) => writes.length > 0) ? exitCodes.trouble : exitCodes.ok;
   });
 }
 
-async function planTarget(db: Db, id: string): Promise<Planned> {
-  const target = await loadTarget(db, id);
-  if (target === null) throw gone(id);
-  // A calendar that has never been looked for has no path yet.
-  const calendarHrefs = new Map(target.calendars.map((one) => [one.id, one.href ?? `(new)/${one.id}/`]));
-  const now = systemClock.now();
-  const steps: Planned['steps'][number][] = [];
-  const lost: string[] = [];
-  let after: DueMeeting | null = null;
-  for (;;) {
-    const chunk = await waitingMeetings(db, id, chunkSize, after);
-    for (const meeting of chunk) {
-      const decision = decideMeeting(meeting, { strategy: target.strategy, now, calendarHrefs });
-      const own = planMeeting(decision.wanted, meeting.objects, decision.why);
-      steps.push(...own.map((step) => ({ step, meeting, title: decision.shown?.series.main.summary ?? null })));
-      if (own.length > 0 && decision.state === 'gone' && meeting.isUpcoming) lost.push(meeting.uid);
-    }
-    after = chunk.at(-1) ?? null;
-    if (after === null) break;
-  }
-  const approved = await approvedDeletions(db, id, lost);
-  const pendingUpcoming = lost.filter((uid) => !approved.has(uid)).length;
-  const heldBecause =
-    pendingUpcoming === 0 ? null : judgeDeletions({ ...(await countDeletions(db, id)), pendingUpcoming });
-  return { target, steps, heldBecause };
+const ruleFields = /^(filters\.|privacy$|privateItems$)/;
+
+async function effectsOf(
+  db: Db,
+  changes: readonly ConfigChange[],
+  counts: Awaited<ReturnType<typeof countClaims>>,
+): Promise<RuleEffect[]> {
+  const leftOut = await leftOutNow(db);
+  return changes
+    .filter(({ list, kind }) => list === 'sources' && kind === 'update')
+    .filter(({ fields }) => fields.some(({ field }) => ruleFields.test(field)))
+    .map((change) => ({
+      source: change.id,
+      leavesOut: Object.fromEntries(
+        leftOut.filter(({ source }) => source === change.id).map(({ by, count }) => [by, count]),
+      ),
+      hiddenNow: counts.get(change.id)?.hidden ?? 0,
+      isReadAnew: consequencesOf(change).fullReading,
+    }));
 }
 
-/** Reads what stands where something would be updated, to say what changes in it. */
-async function withFields(product: Product, { target, steps, heldBecause }: Planned): Promise<TargetPlan> {
-  const writes: PlannedWrite[] = [];
-  for (const { step, meeting, title } of steps) {
-    const { href, calendarId: calendar } = step.do === 'delete' ? step.known : step.wanted;
-    const fields = step.do === 'update' ? await fieldsOf(product, target, href, step.wanted.text) : [];
-    writes.push({ do: step.do, uid: meeting.uid, title, calendar, href, why: step.why, fields });
-  }
-  return { target: target.id, writes, heldBecause };
-}
-
-async function fieldsOf(
-  product: Product,
-  target: TargetState,
-  href: string,
-  text: string,
-): Promise<ChangedField[] | null> {
-  try {
-    const there = await product.openTarget(target).get(href, AbortSignal.timeout(20_000));
-    const [before, after] = [there === null ? null : seriesOf(there.body), seriesOf(text)];
-    return before === null || after === null ? null : changedFields(before, after);
-  } catch (thrown) {
-    if (toSyncError(thrown).code === 'internal.unexpected') throw thrown;
-    return null;
-  }
-}
-
-function seriesOf(text: string): Series | null {
-  return parseCalendar(text).resources[0]?.series[0] ?? null;
-}
-
-function gone(id: string): SyncError {
-  return new SyncError(`The target ${id} has just been removed`, {
-    code: 'config.missing_entry',
-    recovery: { kind: 'operator', remedy: 'Ask again.' },
-  });
+function sentenceOfRules({ source, leavesOut, hiddenNow, isReadAnew }: RuleEffect): string {
+  const parts = Object.entries(leavesOut).map(([by, count]) => `${count} series more are left out by ${by}`);
+  const said = parts.length === 0 ? 'of what is stored nothing more is left out' : parts.join(', ');
+  const rest = isReadAnew
+    ? `; it is read anew, for what is stored does not tell all${hiddenNow === 0 ? '' : `: ${hiddenNow} series that are left out now may show then`}`
+    : '';
+  return `source ${source}: ${said}${rest}`;
 }
 
 const signs = { create: '+', update: '~', delete: '-' } as const;

@@ -7,13 +7,15 @@ import { showAudit, showConflicts } from './books.ts';
 import { exitCodes, tellFailure, type Overrides } from './context.ts';
 import { doctor } from './doctor.ts';
 import { explain } from './explain.ts';
-import { decideHeld, listHeld } from './guard.ts';
+import { showDataReport } from './data-report.ts';
+import { forget } from './forget.ts';
+import { decide, recreate, showHeld } from './guard.ts';
 import { showHistory } from './history.ts';
 import { pin, showPins } from './pin.ts';
 import { plan } from './plan.ts';
 import { serve } from './serve.ts';
 import { syncNow } from './sync.ts';
-import { restoreOne, showTrash } from './trash.ts';
+import { restoreAll, restoreOne, showTrash } from './trash.ts';
 import { verify } from './verify.ts';
 
 const help = {
@@ -207,11 +209,33 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
       code = await showAudit(options, options.json ?? false, overrides);
     });
 
+  command(
+    'data-report <tenant>',
+    "Tell what becomes of a tenant's data: which field goes where, and how long it stays.",
+    ['data-report contoso', 'data-report contoso --json > contoso.json'],
+  )
+    .addOption(json)
+    .action(async (tenant: string, options: Json) => {
+      code = await showDataReport(tenant, options.json ?? false, overrides);
+    });
+
+  command('forget <tenant>', 'Remove everything of a tenant, here and in the targets, and tell what was where.', [
+    'forget contoso --dry-run',
+    'forget contoso --yes',
+  ])
+    .option('--dry-run', 'only count what would be removed')
+    .option('--yes', 'ask nothing (a terminal is asked, a script never is)')
+    .addOption(json)
+    .action(async (tenant: string, options: Json & { dryRun?: boolean; yes?: boolean }) => {
+      const { dryRun = false, yes = false, json: isJson = false } = options;
+      code = await forget(tenant, { json: isJson, dryRun, yes }, overrides);
+    });
+
   const guard = program.command('guard').description('Removals that were too many at once and wait for a decision.');
   command('list', 'List what is held.', ['guard list'], guard)
     .addOption(json)
     .action(async (options: Json) => {
-      code = await listHeld(options.json ?? false, overrides);
+      code = await showHeld(options.json ?? false, overrides);
     });
   for (const [decision, description] of [
     ['approve', 'Carry the held removals of a source out.'],
@@ -220,8 +244,19 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     command(`${decision} <source>`, description, [`guard ${decision} contoso-me`], guard)
       .addOption(json)
       .action(async (source: string, options: Json) => {
-        code = await decideHeld(decision, source, options.json ?? false, overrides);
+        code = await decide(decision, source, options.json ?? false, overrides);
       });
+
+  command(
+    'recreate <target/calendar>',
+    'Make a calendar again that is gone from its server, with all that shows in it.',
+    ['guard recreate me/work'],
+    guard,
+  )
+    .addOption(json)
+    .action(async (place: string, options: Json) => {
+      code = await recreate(place, options.json ?? false, overrides);
+    });
 
   const trash = program.command('trash').description('What was deleted from targets in the last 30 days.');
   command('list', 'List what was deleted, newest first.', ['trash list', 'trash list --target me'], trash)
@@ -231,11 +266,26 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     .action(async (options: Json & { target?: string; limit: number }) => {
       code = await showTrash(options, options.json ?? false, overrides);
     });
-  command('restore <id>', 'Put a deleted meeting back.', ['trash restore 17'], trash)
+  command(
+    'restore [id]',
+    'Put a deleted meeting back, or all that was deleted since an instant.',
+    ['trash restore 17', 'trash restore --since 2026-11-25T08:00:00Z --target me'],
+    trash,
+  )
+    .option('--since <instant>', 'all that was deleted from then on, ISO 8601', parseInstant)
+    .option('--until <instant>', 'and before then', parseInstant)
+    .option('--target <id>', 'only of this target')
     .addOption(json)
-    .action(async (id: string, options: Json) => {
-      if (!/^[1-9][0-9]{0,17}$/.test(id)) throw new InvalidArgumentError('Give an id of "trash list".');
-      code = await restoreOne(id, options.json ?? false, overrides);
+    .action(async (id: string | undefined, options: Json & { since?: Date; until?: Date; target?: string }) => {
+      if (id !== undefined && !/^[1-9][0-9]{0,17}$/.test(id))
+        throw new InvalidArgumentError('Give an id of "trash list".');
+      if ((id === undefined) === (options.since === undefined))
+        throw new InvalidArgumentError('Give either an id of "trash list", or --since.');
+      const { since, json: isJson } = options;
+      code =
+        id !== undefined || since === undefined
+          ? await restoreOne(id ?? '', isJson ?? false, overrides)
+          : await restoreAll({ ...options, since }, isJson ?? false, overrides);
     });
 
   try {

@@ -1,5 +1,6 @@
 import { restoreFromTrash } from '../deliver/restore-trash.ts';
-import { listTrash } from '../store/trash.ts';
+import { toSyncError } from '../shared/errors.ts';
+import { listTrash, restorableSince, titleOf, type TrashSpan } from '../store/trash.ts';
 import { exitCodes, table, tell, withProduct, type Overrides } from './context.ts';
 
 /** Lists what was deleted from targets in the last 30 days, newest first. */
@@ -40,8 +41,32 @@ export function restoreOne(id: string, json: boolean, overrides: Overrides): Pro
   });
 }
 
-/** For the operator's own eyes: the trash is theirs. */
-function titleOf(body: string): string {
-  const unfolded = body.replaceAll(/\r?\n[ \t]/g, '');
-  return (/^SUMMARY[^:\r\n]*:([^\r\n]*)/m.exec(unfolded)?.[1] ?? '').replaceAll(/\\([,;\\])/g, '$1');
+/** Puts all back that was deleted in a span of time: what a mistaken approval took away, say. */
+export function restoreAll(span: TrashSpan, json: boolean, overrides: Overrides): Promise<number> {
+  return withProduct(overrides, async ({ product }) => {
+    const ids = await restorableSince(product.store.db, span);
+    const targets = new Set<string>();
+    const failed: { id: string; code: string }[] = [];
+    for (const [index, id] of ids.entries()) {
+      try {
+        targets.add((await restoreFromTrash(product.store, id, 'cli')).targetId);
+      } catch (thrown) {
+        const error = toSyncError(thrown);
+        if (error.code !== 'trash.not_restorable') throw error;
+        failed.push({ id, code: error.code });
+      }
+      if (!json && (index + 1) % 500 === 0) process.stderr.write(`${index + 1} of ${ids.length}\n`);
+    }
+    for (const target of targets) product.hints.send('deliver', target);
+    const count = ids.length - failed.length;
+    tell(json, { count, targets: [...targets], failed }, [
+      count === 0
+        ? 'There is nothing to restore.'
+        : `${count} meetings are written again, and stay until a source shows them once more.`,
+      ...(failed.length === 0
+        ? []
+        : [`${failed.length} could not be restored: ${failed.map(({ id }) => id).join(', ')}.`]),
+    ]);
+    return failed.length === 0 ? exitCodes.ok : exitCodes.trouble;
+  });
 }

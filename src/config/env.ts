@@ -71,6 +71,7 @@ export function readEnv(variables: Readonly<Record<string, string | undefined>>,
     extraCaFile: valueOf('extraCaFile'),
     logLevel: valueOf('logLevel'),
     logFiles: valueOf('logFiles'),
+    historyDays: valueOf('historyDays'),
   };
   const notices = nearMisses(Object.keys(variables));
   if (values.extraCaFile !== null && !existsSync(values.extraCaFile)) {

@@ -20,6 +20,7 @@ export interface Values {
   readonly extraCaFile: string | null;
   readonly logLevel: LogLevel;
   readonly logFiles: number;
+  readonly historyDays: number;
 }
 
 /** Why a text is no value. Never quotes a secret. */
@@ -165,6 +166,16 @@ export const VARIABLES: { readonly [K in keyof Values]: Variable<Values[K]> } = 
       'How many log files to keep in DATA_DIR/logs, a new one each day or after 20 MB. 0 writes none: the log then goes ' +
       'to standard output only.',
     read: (text) => asInteger(text, 0, 365),
+  },
+  historyDays: {
+    name: 'HISTORY_DAYS',
+    isSecret: false,
+    whenAbsent: 90,
+    initial: '90',
+    about:
+      'How long the history of writes and decisions is kept, and conflicts that have closed. The audit log is kept for ' +
+      'good, deleted entries for 30 days.',
+    read: (text) => asInteger(text, 1, 3_650),
   },
 };
 

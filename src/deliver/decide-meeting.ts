@@ -47,7 +47,7 @@ export function decideMeeting(meeting: DueMeeting, context: DecisionContext): De
     return nothing('covered', `covered by the series of ${series.sourceId}`);
   if (meeting.isMerged && meeting.claims.length === 0) return nothing('covered', 'merged into another meeting');
   const choice = choose(meeting.claims, meeting.pinnedSourceId);
-  if (choice === null) return nothing('gone', 'no source shows it any more');
+  if (choice === null) return nothing('gone', meeting.lostBecause ?? 'no source shows it any more');
 
   const claim = choice.shown.claim;
   const collection = context.calendarHrefs.get(claim.calendarId);

@@ -34,7 +34,7 @@ import { goneCheckEveryMs, recordGone, type TargetState } from '../store/targets
 import { endRestored, keepInTrash } from '../store/trash.ts';
 import { blameFor, settleDelayMs } from './blame.ts';
 import { decideMeeting, type Decision } from './decide-meeting.ts';
-import { passCeiling } from './pass-ceiling.ts';
+import { Ceiling } from './pass-ceiling.ts';
 import { leaseLost, WriteRecorder } from './record-writes.ts';
 import { contended, foreign, isOurs, md5, writeObject } from './write-object.ts';
 
@@ -97,6 +97,7 @@ class DeliverPass {
   private readonly recorder: WriteRecorder;
   /** Meetings of which nothing is wanted any more. */
   private readonly deferred: string[] = [];
+  private readonly ceiling: Ceiling;
   /** Intents whose request has not been made. */
   private readonly unsent = new Set<string>();
   private failedInARow = 0;
@@ -105,6 +106,7 @@ class DeliverPass {
   constructor(context: DeliverContext) {
     this.context = context;
     this.recorder = new WriteRecorder(context.store.db, context.target.id);
+    this.ceiling = new Ceiling(context);
   }
 
   /** False when there was nothing to do. */
@@ -179,15 +181,17 @@ class DeliverPass {
         if (!isDeleting && (meeting.claims.length > 1 || meeting.hasConflicts)) atOdds.push(oddsOf(meeting, decision));
         const calendarId = this.goneAmong(steps);
         if (calendarId !== null) waiting.set(calendarId, [...(waiting.get(calendarId) ?? []), meeting.id]);
-        else if (steps.length > 0 && decision.wanted.length === 0 && !isDeleting) this.deferred.push(meeting.id);
-        else decided.push({ meeting, decision, steps });
+        else if (steps.length > 0 && decision.wanted.length === 0 && !isDeleting) {
+          this.deferred.push(meeting.id);
+          this.ceiling.count(meeting, decision);
+        } else decided.push({ meeting, decision, steps });
       } catch (thrown) {
         await this.recordFailure(meeting, unrenderable(thrown));
       }
     }
     await recordConflicts(store, atOdds);
     for (const [calendarId, ids] of waiting) await this.postpone(calendarId, ids);
-    const allowed = isDeleting ? await passCeiling(this.context, decided) : decided;
+    const allowed = isDeleting ? await this.ceiling.pass(decided) : decided;
     await raiseSequences(
       store.db,
       allowed.flatMap(({ meeting: { id, sequence }, decision }) =>
@@ -359,17 +363,18 @@ class DeliverPass {
         await disownObject(store.db, target.id, known.href);
         throw foreign(known.href);
       }
-      await keepInTrash(store.db, {
-        targetId: target.id,
-        calendarId: known.calendarId,
-        meetingId: meeting.id,
-        sourceId: meeting.shownSourceId,
-        part: known.part,
-        href: known.href,
-        uid: known.uid,
-        body: there.body,
-        reason: step.why,
-      });
+      if (!meeting.isForgotten)
+        await keepInTrash(store.db, {
+          targetId: target.id,
+          calendarId: known.calendarId,
+          meetingId: meeting.id,
+          sourceId: meeting.shownSourceId,
+          part: known.part,
+          href: known.href,
+          uid: known.uid,
+          body: there.body,
+          reason: step.why,
+        });
       const etag = there.etag ?? (await dav.etagOf(known.href, signal));
       const removed = await dav.remove(known.href, etag, signal);
       if (removed.kind === 'precondition-failed') throw contended(known.href);

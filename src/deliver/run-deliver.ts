@@ -119,7 +119,11 @@ async function lookInto(context: DeliverContext, calendar: TargetCalendarState):
 function calendarGone(href: string | null): SyncError {
   return new SyncError(`The calendar ${href ?? ''} is gone from the server`, {
     code: 'dav.calendar_gone',
-    recovery: { kind: 'operator', remedy: 'Make the calendar again, or take it out of the configuration.' },
+    recovery: {
+      kind: 'operator',
+      remedy:
+        'Run "calendar-sync guard recreate <target/calendar>" to make it again, or take it out of the configuration.',
+    },
   });
 }
 

@@ -14,6 +14,8 @@ export interface WorkerDeps {
   readonly log: Log;
   readonly hints: Hints;
   readonly holder: string;
+  /** How long history is kept. */
+  readonly historyDays: number;
   readonly ingest: Omit<IngestDeps, 'onChanged'>;
   readonly deliver: Omit<DeliverDeps, 'writeTimeoutMs'>;
 }
@@ -123,7 +125,7 @@ export function createWorker(deps: WorkerDeps): Worker {
       schedules.push(scheduleJob('* * * * * *', () => void sweep()));
       schedules.push(
         scheduleJob('17 3 * * *', () => {
-          void cleanUp(deps.store.db).catch((error: unknown) => {
+          void cleanUp(deps.store.db, deps).catch((error: unknown) => {
             deps.log.event('worker.failed', { kind: 'clean-up', id: '', reason: String(error) });
           });
         }),

@@ -346,6 +346,17 @@ export async function heldRemovals(db: Db): Promise<HeldRemoval[]> {
   return found.rows.map((row) => ({ ...row, count: Number(row.count), upcoming: Number(row.upcoming) }));
 }
 
+/** How many series of each source are stored, and how many are left out of what it shows. */
+export async function countClaims(
+  db: Db,
+): Promise<ReadonlyMap<string, { readonly stored: number; readonly hidden: number }>> {
+  const found = await sql<{ source: string; stored: number; hidden: number }>`
+    select source_id as source, count(*) filter (where series is not null)::int as stored,
+      count(*) filter (where series is null)::int as hidden
+    from claim group by source_id`.execute(db);
+  return new Map(found.rows.map(({ source, ...counts }) => [source, counts]));
+}
+
 /** Where a claim stands: what became of it in its target. */
 export interface ClaimPlace {
   readonly key: string;

@@ -1,13 +1,16 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
+import { dropForgotten } from './forget.ts';
 
-const trashDays = 30;
-const historyDays = 90;
+export const trashDays = 30;
+export const removalDays = 30;
 /** A flow tries again for a day at most; what was deleted is not told later than this. */
-const tombstoneDays = 90;
+export const tombstoneDays = 90;
+/** A conflict that has closed is a piece of history. */
+export const conflictDays = (historyDays: number): number => historyDays;
 
 /** Lets go of what has been kept long enough. Meetings without a claim or an object stay as long as their trash does. */
-export async function cleanUp(db: Db): Promise<void> {
+export async function cleanUp(db: Db, { historyDays }: { readonly historyDays: number }): Promise<void> {
   await sql`delete from trash t where deleted_at < now() - ${trashDays} * interval '1 day'
     and not exists (select from claim c where c.source_id = 'operator:' || t.target_id and c.key = t.id::text)`.execute(
     db,
@@ -16,9 +19,10 @@ export async function cleanUp(db: Db): Promise<void> {
   await sql`delete from told where not exists (select from source s where s.id = told.source_id)`.execute(db);
   await sql`delete from sync_history where at < now() - ${historyDays} * interval '1 day'`.execute(db);
   await sql`
-    delete from conflict where closed_at < now() - ${historyDays} * interval '1 day'
+    delete from conflict where closed_at < now() - ${conflictDays(historyDays)} * interval '1 day'
       or not exists (select from meeting m where m.id = conflict.meeting_id)`.execute(db);
-  await sql`delete from removal where state <> 'held' and at < now() - ${trashDays} * interval '1 day'`.execute(db);
+  await sql`delete from removal where state <> 'held' and at < now() - ${removalDays} * interval '1 day'`.execute(db);
+  await dropForgotten(db);
   await sql`
     delete from meeting m where m.wanted_version <= m.done_version
       and m.wanted_at < now() - ${trashDays} * interval '1 day'

@@ -1,6 +1,4 @@
 import { sql } from 'kysely';
-import { redact } from '../calendar/privacy.ts';
-import type { Series } from '../calendar/series.ts';
 import type { Credential, Model, SourceConfig, Target, Tenant } from '../config/model.ts';
 import type { Cloud } from '../shared/clouds.ts';
 import type { SecretBox } from '../shared/secret-box.ts';
@@ -9,7 +7,7 @@ import type { Db } from './database.ts';
 import { settleHandOver } from './hand-over.ts';
 import { settleIdentities } from './identities.ts';
 import { operatorSourceId } from './meetings.ts';
-import { purgeTrashOf } from './trash.ts';
+import { recutClaims } from './recut-claims.ts';
 
 /** Where each secret is kept; the context is sealed in with it. */
 const contexts = {
@@ -211,10 +209,10 @@ export async function saveSource(
   effects: SourceEffects,
 ): Promise<void> {
   const { settings, secret } = splitSecret(source);
-  const before = await sql<{ targetId: string; calendarId: string; privacy: string; privateItems: string }>`
-    select target_id as "targetId", calendar_id as "calendarId", settings->>'privacy' as privacy,
-      settings->>'privateItems' as "privateItems"
-    from source where id = ${source.id} for update`.execute(db);
+  const before = await sql<{ targetId: string; calendarId: string; settings: SourceConfig }>`
+    select target_id as "targetId", calendar_id as "calendarId", settings from source where id = ${source.id} for update`.execute(
+    db,
+  );
   const old = before.rows[0];
   if (old !== undefined && (effects.isOther || old.targetId !== source.into.target))
     await forgetClaims(db, source.id, old.targetId);
@@ -232,7 +230,7 @@ export async function saveSource(
   await settleHandOver(db);
   if (old === undefined) return;
   if (old.calendarId !== source.into.calendar) await settleIdentities(db, source.into.target);
-  if (old.privacy !== source.privacy || old.privateItems !== source.privateItems) await redactClaims(db, source);
+  await recutClaims(db, source.id, old.settings, source);
   await rerenderTarget(db, source.into.target);
 }
 
@@ -245,25 +243,6 @@ export async function orderSources(db: Db, ids: readonly string[]): Promise<void
     update source s set position = w.position from wanted w where w.id = s.id and w.position <> s.position
     returning s.target_id as "targetId"`.execute(db);
   for (const targetId of new Set(moved.rows.map((row) => row.targetId))) await rerenderTarget(db, targetId);
-}
-
-/** Cuts stored claims down to what the settings allow now. Loosening brings nothing back: a full reading does. */
-async function redactClaims(db: Db, source: SourceConfig): Promise<void> {
-  const claims = await sql<{ id: string; series: Series; detail: 'full' | 'title' | 'busy' }>`
-    select id::text, series, detail from claim where source_id = ${source.id} and series is not null`.execute(db);
-  const rank = { full: 0, title: 1, busy: 2 } as const;
-  for (const claim of claims.rows) {
-    const series = redact(claim.series, source.privacy, source.privateItems);
-    const detail = rank[claim.detail] > rank[source.privacy] ? claim.detail : source.privacy;
-    await sql`
-      update claim set series = ${series === null ? null : JSON.stringify(series)}::jsonb, detail = ${detail},
-        hidden_by = ${series === null ? 'privateItems' : null}, content = 'redacted', changed_at = now()
-      where id = ${claim.id}`.execute(db);
-  }
-  // What was written before may show more than is allowed now.
-  await purgeTrashOf(db, source.id);
-  await sql`
-    delete from conflict where meeting_id in (select meeting_id from claim where source_id = ${source.id})`.execute(db);
 }
 
 async function forgetClaims(db: Db, sourceId: string, targetId: string): Promise<void> {

@@ -25,11 +25,12 @@ export async function countDeletions(db: Db, targetId: string): Promise<Omit<Del
   };
 }
 
-/** Which of these meetings the operator has agreed to delete. */
-export async function approvedDeletions(db: Db, targetId: string, uids: readonly string[]): Promise<Set<string>> {
+/** Which of these deletions are allowed already: the operator has agreed, or they stand in the books as done. */
+export async function allowedDeletions(db: Db, targetId: string, uids: readonly string[]): Promise<Set<string>> {
   const found = await sql<{ uid: string }>`
-    select claim_key as uid from removal where source_id = ${targetInBooks(targetId)} and state = 'approved'
-      and decided_at > now() - interval '24 hours' and claim_key = any(${uids})`.execute(db);
+    select claim_key as uid from removal where source_id = ${targetInBooks(targetId)} and claim_key = any(${uids})
+      and (state = 'approved' and decided_at > now() - interval '24 hours'
+        or state = 'done' and at > now() - interval '24 hours')`.execute(db);
   return new Set(found.rows.map((row) => row.uid));
 }
 

@@ -51,6 +51,10 @@ export interface DueMeeting {
   readonly isUpcoming: boolean;
   /** Another meeting has taken over what it showed. */
   readonly isMerged: boolean;
+  /** Its tenant was forgotten: what stands there goes at once, and nothing of it is kept. */
+  readonly isForgotten: boolean;
+  /** What became of the copy that shows; null: it may show. */
+  readonly lostBecause: string | null;
   /** Its copies disagreed when it was last looked at. */
   readonly hasConflicts: boolean;
   readonly claims: readonly MeetingClaim[];
@@ -132,7 +136,7 @@ async function load(
       d.wanted_version::text as "wantedVersion", d.failures, d.code,
       to_char(d.wanted_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "wantedAt",
       d.shown_source_id as "shownSourceId", (d.shown_until is null or d.shown_until > now()) as "isUpcoming",
-      starts_with(d.identity, 'merged|') as "isMerged",
+      starts_with(d.identity, 'merged|') as "isMerged", d.is_forgotten as "isForgotten", ${lostBecause} as "lostBecause",
       exists (select from conflict x where x.meeting_id = d.id and x.closed_at is null) as "hasConflicts",
       ${claimsOf(sql`c.meeting_id = d.id`, targetId)} as claims,
       case when w.id is null then '[]' else ${claimsOf(sql`c.meeting_id = w.id`, targetId)} end as covers,
@@ -150,6 +154,16 @@ async function load(
     covers: row.covers.flatMap(toClaim),
   }));
 }
+
+/** In words, for the reason of a deletion. */
+const lostBecause = sql.raw(`
+  case when d.shown_source_id is null or starts_with(d.shown_source_id, 'operator:') then null
+    when not exists (select from source x where x.id = d.shown_source_id) then d.shown_source_id || ' is no source any more'
+    when not exists (select from source x where x.id = d.shown_source_id and x.target_id = d.target_id)
+      then d.shown_source_id || ' goes into another target'
+    else (select case when k.hidden_by = 'privateItems' then k.source_id || ' shows no private items'
+        when k.hidden_by is not null then k.source_id || ' leaves it out by the filter ' || k.hidden_by end
+      from (select d.shown_claim_id as id) w left join claim k on k.id = w.id) end`);
 
 const claimsOf = (which: RawBuilder<unknown>, targetId: string) => sql`
   coalesce((select jsonb_agg(jsonb_build_object('id', c.id::text, 'sourceId', c.source_id, 'calendarId', s.calendar_id,

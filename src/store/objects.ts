@@ -195,7 +195,8 @@ export async function recordWork(
     done as (
       update meeting m set done_version = d."wantedVersion", failures = 0, code = null, reason = null, not_before = null,
         sequence = greatest(m.sequence, d.sequence), shown_claim_id = d."shownClaimId", why = d.why, anchor = d.anchor,
-        shown_source_id = d."shownSourceId", shown_until = d."shownUntil"
+        shown_source_id = d."shownSourceId", shown_until = d."shownUntil",
+        is_forgotten = m.is_forgotten and d."shownClaimId" is null
       from jsonb_to_recordset(${JSON.stringify(delivered)}::jsonb) as d("meetingId" bigint, "wantedVersion" bigint,
         sequence int, "shownClaimId" bigint, "shownSourceId" text, "shownUntil" timestamptz, why text, anchor text)
       where m.id = d."meetingId" and m.done_version < d."wantedVersion")

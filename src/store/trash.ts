@@ -87,6 +87,24 @@ export async function restorable(db: Db, id: string): Promise<RestorableEntry[]>
   return found.rows;
 }
 
+export interface TrashSpan {
+  readonly since: Date;
+  /** Exclusive. */
+  readonly until?: Date | undefined;
+  readonly target?: string | undefined;
+}
+
+/** One entry for each meeting that was deleted in this span and does not show now, oldest first. */
+export async function restorableSince(db: Db, { since, until, target }: TrashSpan): Promise<string[]> {
+  const found = await sql<{ id: string }>`
+    select max(t.id)::text as id from trash t join meeting m on m.id = t.meeting_id
+    where t.deleted_at >= ${since} and (${until ?? null}::timestamptz is null or t.deleted_at < ${until ?? null})
+      and (${target ?? null}::text is null or t.target_id = ${target ?? null})
+      and t.restored_at is null and m.shown_source_id is null
+    group by t.meeting_id order by max(t.id)`.execute(db);
+  return found.rows.map(({ id }) => id);
+}
+
 /**
  * Makes the operator's claim of a deleted object. It ranks behind every source's: it shows while no source shows the
  * meeting, and ends when one does again.
@@ -128,4 +146,10 @@ export async function purgeTrashOf(db: Db, sourceId: string): Promise<void> {
     db,
     gone.rows.map((row) => row.meetingId),
   );
+}
+
+/** For the operator's own eyes: the trash is theirs. */
+export function titleOf(body: string): string {
+  const unfolded = body.replaceAll(/\r?\n[ \t]/g, '');
+  return (/^SUMMARY[^:\r\n]*:([^\r\n]*)/m.exec(unfolded)?.[1] ?? '').replaceAll(/\\([,;\\])/g, '$1');
 }

@@ -34,6 +34,7 @@ describe('the environment', () => {
       extraCaFile: null,
       logLevel: 'info',
       logFiles: 7,
+      historyDays: 90,
     });
     expect(encryptionKey).toHaveLength(32);
     expect(lookUp('CONTOSO_SECRET')).toBeUndefined();

@@ -114,6 +114,7 @@ async function configure(count: number): Promise<string[]> {
 
 function aWorker(hints: Hints = directHints()): Worker {
   const worker = createWorker({
+    historyDays: 90,
     store,
     log: nullLog,
     hints,

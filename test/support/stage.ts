@@ -8,7 +8,7 @@ import { compose, type Product } from '../../src/compose.ts';
 import { readEnv } from '../../src/config/env.ts';
 import type { GraphSource, Target, Tenant } from '../../src/config/model.ts';
 import type { Clock } from '../../src/shared/clock.ts';
-import { nullLog } from '../../src/shared/log.ts';
+import { nullLog, type Log } from '../../src/shared/log.ts';
 import { saveSource, saveTarget, saveTenant } from '../../src/store/configuration.ts';
 import { dueSources } from '../../src/store/sources.ts';
 import { dueTargets } from '../../src/store/targets.ts';
@@ -21,6 +21,7 @@ export interface StageOptions {
   readonly simulator?: SimulatorOptions;
   readonly caldav?: CalDavServerOptions;
   readonly env?: Readonly<Record<string, string>>;
+  readonly log?: Log;
   /** The product's clock; the database keeps its own. */
   readonly clock?: Clock;
 }
@@ -92,7 +93,7 @@ export async function aStage(options: StageOptions = {}): Promise<Stage> {
     const { clock } = options;
     const opened = await compose({
       env,
-      log: nullLog,
+      log: options.log ?? nullLog,
       fetch: simulator.fetch,
       ...(clock === undefined ? {} : { clock }),
     });
