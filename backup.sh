@@ -2,6 +2,7 @@
 # Backs up the database, Baikal's data and the configuration into one archive with a checksum; docs/operations.md has
 # the whole story. Safe in cron: says nothing but what it made, and ends with
 #   0 done   1 failed, nothing was kept   2 wrong settings   3 another backup is running
+# "calendar-sync backup" is the same.
 set -euo pipefail
 umask 077
 
@@ -10,8 +11,8 @@ usage() {
 Usage: ./backup.sh
 
 With docker compose (its postgres is running here): nothing to set.
-Without:  DATABASE_URL       the database, for pg_dump; or, with the embedded database,
-          DATA_DIR           (./data) its folder; the service must be stopped then
+Without:  DATABASE_URL       the database; or, with the embedded one,
+          DATA_DIR           (./data) its folder; both from .env where they are not set. The service may go on
           BAIKAL_DATA        folder with Baikal's config/ and Specific/, if Baikal is on this machine
 Always:   BACKUP_DIR         (./data/backups) where archives go
           BACKUP_KEEP        (14) how many to keep
@@ -28,15 +29,22 @@ case ${1:-} in
   *) usage >&2 && exit 2 ;;
 esac
 
-home=$(cd "$(dirname "$0")" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+home=${CALENDAR_SYNC_HOME:-$here}
 cd "$home"
+# The program beside this script, from source or built, on the Node that came with it.
+node=${CALENDAR_SYNC_NODE:-$here/node_modules/.bin/node}
+[ -x "$node" ] || node=$(command -v node || true)
+program=${CALENDAR_SYNC_PROGRAM:-$here/src/main.ts}
+[ -f "$program" ] || program=$here/dist/main.js
 BACKUP_DIR=${BACKUP_DIR:-$home/data/backups}
 BACKUP_KEEP=${BACKUP_KEEP:-14}
 BACKUP_KEY_FILE=${BACKUP_KEY_FILE:-}
-DATA_DIR=${DATA_DIR:-$home/data}
 [[ $BACKUP_KEEP =~ ^[1-9][0-9]*$ ]] || fail 2 "BACKUP_KEEP is \"$BACKUP_KEEP\"; give a number from 1."
-[ -z "$BACKUP_KEY_FILE" ] || [ -s "$BACKUP_KEY_FILE" ] || fail 2 "BACKUP_KEY_FILE names no readable file with a passphrase."
-mkdir -p "$BACKUP_DIR" || fail 2 "BACKUP_DIR $BACKUP_DIR cannot be made."
+[ -z "$BACKUP_KEY_FILE" ] || { [ -s "$BACKUP_KEY_FILE" ] && [ -r "$BACKUP_KEY_FILE" ]; } || fail 2 "BACKUP_KEY_FILE names no readable file with a passphrase."
+mkdir -p "$BACKUP_DIR" 2>/dev/null || fail 2 "BACKUP_DIR $BACKUP_DIR cannot be made."
+BACKUP_DIR=$(cd "$BACKUP_DIR" && pwd)
+[ -w "$BACKUP_DIR" ] || fail 2 "BACKUP_DIR $BACKUP_DIR cannot be written to."
 
 exec 9>"$BACKUP_DIR/.lock" || fail 2 "BACKUP_DIR $BACKUP_DIR cannot be written to."
 flock -n 9 || fail 3 "another backup into $BACKUP_DIR is running."
@@ -53,38 +61,26 @@ mkdir -p "$content"
 
 # --- the database ---------------------------------------------------------------------------------------------------
 # Before Baikal: what is written between the two is found in Baikal after a restore, and recognised.
-# The queue's own schema is left out: jobs are hints, and it is made anew.
-dump=(pg_dump --no-owner --no-privileges --exclude-schema=pgboss)
 has_compose() {
   [ -z "${DATABASE_URL:-}" ] && command -v docker >/dev/null && [ -n "$(docker compose ps -q postgres 2>/dev/null)" ]
 }
 if has_compose; then
   way=compose
-  docker compose exec -T postgres "${dump[@]}" -U calendaruser -d calendardb | gzip >"$content/database.sql.gz" ||
-    fail 1 'pg_dump failed in the container of postgres.'
-elif [ -n "${DATABASE_URL:-}" ]; then
-  way=server
-  command -v pg_dump >/dev/null || fail 2 'pg_dump is not installed (Debian: postgresql-client).'
-  # The password must not show in the list of processes.
-  if [[ $DATABASE_URL =~ ^([a-z]+://[^:/@]*):([^@]*)@(.*)$ ]]; then
-    PGPASSWORD=$(printf '%b' "${BASH_REMATCH[2]//%/\\x}")
-    export PGPASSWORD
-    DATABASE_URL=${BASH_REMATCH[1]}@${BASH_REMATCH[3]}
-  fi
-  "${dump[@]}" --dbname="$DATABASE_URL" | gzip >"$content/database.sql.gz" ||
-    fail 1 'pg_dump failed; its version must not be older than that of the server.'
-elif [ -f "$DATA_DIR/postgres/PG_VERSION" ]; then
-  way=embedded
-  # The embedded database brings no pg_dump, and a running one cannot be copied.
-  server=$(head -n 1 "$DATA_DIR/postgres/postmaster.pid" 2>/dev/null || true)
-  if [ -n "$server" ] && kill -0 "$server" 2>/dev/null; then
-    fail 1 'the embedded database is running: stop calendar-sync, run this, and start it again.'
-  fi
-  tar -C "$DATA_DIR" -czf "$content/database.tar.gz" --exclude=postmaster.pid --exclude='postgres/log/*' \
-    --exclude='postgres/.s.PGSQL.*' postgres || fail 1 'the folder of the embedded database could not be copied.'
+  docker compose run --rm --no-deps -T worker backup --stdout | gzip >"$content/database.gz" ||
+    fail 1 'the database could not be read, or the disk is full.'
 else
-  fail 2 "no database: set DATABASE_URL or DATA_DIR, or start the service with docker compose (--help)."
+  way=plain
+  code=0
+  "$node" "$program" backup --stdout | gzip >"$content/database.gz" || code=${PIPESTATUS[0]}
+  case $code in
+    0) [ -s "$content/database.gz" ] || fail 1 'the disk is full.' ;;
+    2) fail 2 'the settings do not do (above).' ;;
+    *) fail 1 'the database could not be read, or the disk is full.' ;;
+  esac
 fi
+# Cut off, it would lack its last line.
+gzip -dc "$content/database.gz" 2>/dev/null | tail -n 1 | grep -q '^{"end":true' ||
+  fail 1 'the database could not be read to its end, or the disk is full.'
 
 # --- Baikal ---------------------------------------------------------------------------------------------------------
 # Runs where Baikal is, and writes a tar. A copied SQLite file may be torn; VACUUM INTO makes a whole one of one moment.
@@ -125,8 +121,6 @@ elif [ -n "${BAIKAL_DATA:-}" ]; then
   if [ ! -d "$BAIKAL_DATA/config" ] || [ ! -d "$BAIKAL_DATA/Specific" ]; then
     fail 2 "BAIKAL_DATA $BAIKAL_DATA has no folders config and Specific."
   fi
-  node=$home/node_modules/.bin/node
-  [ -x "$node" ] || node=$(command -v node || true)
   sh -c "$baikal_snapshot" sh "$BAIKAL_DATA" "$node" | tar -xpf - -C "$content/baikal" || fail 1 "Baikal's data could not be copied."
 fi
 backend=$(sed -n "s/^ *backend: *['\"]\{0,1\}\([a-z]*\).*/\1/p" "$content/baikal/config/baikal.yaml" 2>/dev/null || true)

@@ -2,7 +2,7 @@
  * What phones and desktop programs write into our objects for themselves: acknowledged and snoozed alarms, travel times.
  * It is kept apart from what we compare and carried along when we write.
  */
-import { fingerprintsOf, isClientState, plainText } from './canonical.ts';
+import { fingerprintsOf, isClientState, plainText, type Fingerprints } from './canonical.ts';
 import type { JCal, JCalProperty } from './ical.ts';
 import { componentText } from './ical.ts';
 import { readComponents } from './read-components.ts';
@@ -16,8 +16,13 @@ import { instantSeconds } from './zones.ts';
  * only order, folding, defaults, stamps, zone definitions and client state differ. Throws `ical.unreadable`.
  */
 export function contentFingerprint(text: string): string {
+  return standingFingerprints(text).content;
+}
+
+/** Both fingerprints of a server's copy. Throws `ical.unreadable`. */
+export function standingFingerprints(text: string): Fingerprints {
   const { roots } = readComponents(text);
-  return fingerprintsOf(roots.flatMap(([, , components]) => components)).content;
+  return fingerprintsOf(roots.flatMap(([, , components]) => components));
 }
 
 /**

@@ -99,10 +99,17 @@ function sentenceOfRules({ source, leavesOut, hiddenNow, isReadAnew }: RuleEffec
 
 const signs = { create: '+', update: '~', delete: '-' } as const;
 
-function sentencesOf({ target, writes, heldBecause }: TargetPlan): string[] {
-  if (writes.length === 0) return [`${target}: nothing would be written.`];
+const reviews = {
+  waiting: 'was restored; its sources are still being read, so that this plan is not complete ("restore status").',
+  ready: 'was restored; nothing of this plan is written before "restore approve".',
+} as const;
+
+function sentencesOf({ target, writes, heldBecause, review }: TargetPlan): string[] {
+  const head = review === null ? [] : [`${target} ${reviews[review]}`];
+  if (writes.length === 0) return [...head, `${target}: nothing would be written.`];
   const count = (what: PlannedWrite['do']): number => writes.filter((write) => write.do === what).length;
   return [
+    ...head,
     `${target}: ${count('create')} would be created, ${count('update')} updated, ${count('delete')} deleted.`,
     ...(heldBecause === null ? [] : [`  The deletions would be held: ${heldBecause}.`]),
     ...writes.flatMap((write) => [

@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { SyncError } from '../shared/errors.ts';
 import type { AuditQuery, HistoryQuery } from '../store/history.ts';
 import { version } from '../version.ts';
+import { backup } from './backup.ts';
 import { applyCommand, diffCommand, exportCommand } from './apply.ts';
 import { showAudit, showConflicts } from './books.ts';
 import { exitCodes, tellFailure, type Overrides } from './context.ts';
@@ -13,6 +14,8 @@ import { decide, recreate, showHeld } from './guard.ts';
 import { showHistory } from './history.ts';
 import { pin, showPins } from './pin.ts';
 import { plan } from './plan.ts';
+import { approve, loadFromStdin, mark, restore, status } from './restore.ts';
+import { rotateKey } from './rotate-key.ts';
 import { serve } from './serve.ts';
 import { syncNow } from './sync.ts';
 import { restoreAll, restoreOne, showTrash } from './trash.ts';
@@ -23,6 +26,10 @@ const help = {
 Exit codes: 0 all went well, 1 trouble was found, 2 wrong usage or configuration (nothing was changed),
 3 something needed does not answer.`,
 };
+
+const settingsOfScripts = `
+BACKUP_DIR (./data/backups), BACKUP_KEEP (14), BACKUP_KEY_FILE (a passphrase; archives are encrypted) and BAIKAL_DATA
+(the folder with Baikal's config and Specific) are read from the environment; docs/operations.md has the whole story.`;
 
 interface Json {
   readonly json?: boolean;
@@ -286,6 +293,79 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
         id !== undefined || since === undefined
           ? await restoreOne(id ?? '', isJson ?? false, overrides)
           : await restoreAll({ ...options, since }, isJson ?? false, overrides);
+    });
+
+  command(
+    'rotate-key',
+    'Seal all secrets with the present ENCRYPTION_KEY; the former one stands in ENCRYPTION_KEYS_OLD until then.',
+    ['rotate-key'],
+  )
+    .addOption(json)
+    .action(async (options: Json) => {
+      code = await rotateKey(options.json ?? false, overrides);
+    });
+
+  command('backup', 'Back up the database, Baikal and the configuration into one archive, while the service runs.', [
+    'backup',
+    'backup --stdout | gzip > calendardb.gz',
+  ])
+    .option('--stdout', 'write only the database, to standard output')
+    .addHelpText('after', settingsOfScripts)
+    .action(async (options: { stdout?: boolean }) => {
+      code = await backup(options.stdout ?? false);
+    });
+
+  const restoring = command(
+    'restore [archive]',
+    'Put a backup back. Nothing is written to a target before you have seen the plan and approved it.',
+    ['restore data/backups/calendar-sync-20261125T031500Z.tar.gz', 'plan', 'restore approve me'],
+  )
+    .option('--replace', 'throw away what the database holds; move Baikal aside')
+    .addOption(new Option('--only <part>', 'put only one of the two back').choices(['database', 'baikal']))
+    .addHelpText('after', settingsOfScripts)
+    .action(async (archive: string | undefined, options: { replace?: boolean; only?: string }) => {
+      if (archive === undefined) throw new InvalidArgumentError('Name an archive, or one of the commands above.');
+      code = await restore(archive, { replace: options.replace ?? false, only: options.only ?? null });
+    });
+  // An option after the name of a command below is that command's.
+  restoring.enablePositionalOptions();
+  command('status', 'Tell which targets wait after a restore, and for what.', ['restore status'], restoring)
+    .addOption(json)
+    .action(async (options: Json) => {
+      code = await status(options.json ?? false, overrides);
+    });
+  command(
+    'approve [target]',
+    'Deliver what "plan" shows, after a restore.',
+    ['restore approve', 'restore approve me'],
+    restoring,
+  )
+    .option('--anyway', 'although a source has not been read; entries that nobody claims then stay')
+    .addOption(json)
+    .action(async (target: string | undefined, options: Json & { anyway?: boolean }) => {
+      code = await approve(target ?? null, { json: options.json ?? false, anyway: options.anyway ?? false }, overrides);
+    });
+  command(
+    'mark <side>',
+    'Say that the database, or the target, was put back by other means, like a snapshot of a machine.',
+    ['restore mark target'],
+    restoring,
+  )
+    .addOption(json)
+    .action(async (side: string, options: Json) => {
+      if (side !== 'database' && side !== 'target') throw new InvalidArgumentError('Say "database" or "target".');
+      code = await mark(side, options.json ?? false, overrides);
+    });
+  command(
+    'load',
+    'Put the database that "backup --stdout" wrote back, from standard input.',
+    ['restore load --replace < calendardb'],
+    restoring,
+  )
+    .option('--replace', 'throw away what the database holds')
+    .option('--name <archive>', 'what the audit calls it', 'standard input')
+    .action(async (options: { replace?: boolean; name: string }) => {
+      code = await loadFromStdin({ replace: options.replace ?? false, archive: options.name });
     });
 
   try {

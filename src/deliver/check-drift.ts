@@ -11,6 +11,7 @@ import {
 } from '../store/drift.ts';
 import { recordHistory, type HistoryEntry } from '../store/history.ts';
 import { wantMeetings } from '../store/meetings.ts';
+import { takeUnclaimed, unreadSources, type Standing } from '../store/restored.ts';
 import { recordChecked, type TargetCalendarState, type TargetState } from '../store/targets.ts';
 import {
   hasNameOfOurs,
@@ -21,6 +22,7 @@ import {
   type DriftStep,
   type SeenResource,
 } from './plan-drift.ts';
+import { standingOf } from './review-restored.ts';
 
 const weekMs = 7 * 86_400_000;
 /** Foreign resources of one look that are read; one more by their name alone. */
@@ -139,12 +141,18 @@ async function apply(
   const ours = await meetingsOfUids(store.db, target.id, uids);
   const lines: HistoryEntry[] = steps.flatMap((step) => lineOf(target.id, step));
   const wanted = new Set(steps.flatMap((step) => (step.do === 'rewrite' ? [step.object.meetingId] : [])));
+  const unclaimed: Standing[] = [];
   const adopted: { meetingId: string; href: string; uid: string; etag: string | null }[] = [];
 
   for (const stranger of strangers) {
     const uid = uidsOf(stranger.body ?? '').find((one) => ours.has(meetingUidOf(one)));
     const meeting = uid === undefined ? undefined : ours.get(meetingUidOf(uid));
-    if (uid === undefined || meeting === undefined) continue;
+    if (uid === undefined || meeting === undefined) {
+      // By all of a calendar only: what has just changed may be a write of ours whose meeting is being made.
+      if (checked.isFull && stranger.body !== null)
+        unclaimed.push(...standingOf(stranger.href, stranger.etag, stranger.body));
+      continue;
+    }
     const about = { targetId: target.id, meetingId: meeting.meetingId, uid, href: stranger.href, action: 'drift' };
     if (hasNameOfOurs(stranger.href)) {
       // Delivery decides what becomes of it: it is written again, or deleted.
@@ -182,9 +190,13 @@ async function apply(
     });
   }
 
+  // Whose entry it is cannot be known while a source has not been read.
+  const mayBeTaken = unclaimed.length > 0 && (await unreadSources(store.db, target.id)).length === 0;
+  let taken = 0;
   await store.transaction(async (db) => {
+    if (mayBeTaken) taken = await takeUnclaimed(db, target.id, calendar.id, unclaimed);
     await recordStanding(db, target.id, [
-      ...steps.map(standingOf),
+      ...steps.map(standing),
       ...duplicates.map(({ href }) => ({ href, etag: null, isKnown: false, isRepair: false, hasClientState: null })),
     ]);
     for (const one of adopted) await adoptObject(db, target.id, calendar.id, one);
@@ -192,10 +204,10 @@ async function apply(
     for (const line of lines) await recordHistory(db, line);
     await recordChecked(db, target.id, calendar.id, checked);
   });
-  return wanted.size;
+  return wanted.size + taken;
 }
 
-function standingOf(step: DriftStep): StandingChange {
+function standing(step: DriftStep): StandingChange {
   return {
     href: step.object.href,
     etag: step.etag,

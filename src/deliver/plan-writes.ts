@@ -28,6 +28,8 @@ export interface TargetPlan {
   readonly writes: readonly PlannedWrite[];
   /** Why the deletions of upcoming meetings would be held; null: they would be made. */
   readonly heldBecause: string | null;
+  /** After a restore: `waiting` while the plan is not complete, `ready` when it may be approved. */
+  readonly review: TargetState['review'];
 }
 
 /** What would be written to a target, before what stands there was looked at. */
@@ -39,6 +41,8 @@ export interface Planned {
     readonly title: string | null;
   }[];
   readonly heldBecause: string | null;
+  /** UIDs of upcoming meetings that would go because nobody shows them. */
+  readonly lost: readonly string[];
 }
 
 const chunkSize = 200;
@@ -67,9 +71,12 @@ export async function planTarget(db: Db, id: string, now: Date): Promise<Planned
   }
   const allowed = await allowedDeletions(db, id, lost);
   const pendingUpcoming = lost.filter((uid) => !allowed.has(uid)).length;
+  // What the operator approves after a restore is not held as well.
   const heldBecause =
-    pendingUpcoming === 0 ? null : judgeDeletions({ ...(await countDeletions(db, id)), pendingUpcoming });
-  return { target, steps, heldBecause };
+    pendingUpcoming === 0 || target.review !== null
+      ? null
+      : judgeDeletions({ ...(await countDeletions(db, id)), pendingUpcoming });
+  return { target, steps, heldBecause, lost };
 }
 
 /** Reads what stands where something would be updated or deleted, to say what changes in it, and what goes. */
@@ -95,7 +102,7 @@ export async function describePlan(
     }
   };
   await Promise.all(Array.from({ length: readsAtATime }, work));
-  return { target: target.id, writes, heldBecause };
+  return { target: target.id, writes, heldBecause, review: target.review };
 }
 
 function fieldsOf(there: Series | null, text: string): ChangedField[] | null {

@@ -19,6 +19,7 @@ import { blameFor } from './blame.ts';
 import { checkDrift } from './check-drift.ts';
 import { deliverMeetings, type DeliverContext, type DeliverCounts } from './deliver-meetings.ts';
 import { ensureCalendars } from './ensure-calendars.ts';
+import { reviewRestored } from './review-restored.ts';
 import { settleIntents } from './settle-intents.ts';
 
 export type { DeliverCounts } from './deliver-meetings.ts';
@@ -60,6 +61,10 @@ export async function runDeliver(
   const startedAt = deps.clock.now().getTime();
   try {
     const dav = deps.open(target);
+    if (target.review !== null) {
+      const error = await reviewRestored(deps.store, dav, target, signal);
+      return { kind: 'failed', error, counts };
+    }
     const calendarHrefs = await ensureCalendars(deps.store, dav, target, signal);
     const goneCalendars = new Map(
       target.calendars.filter((calendar) => calendar.isGone).map(({ id: gone, href }) => [gone, calendarGone(href)]),

@@ -5,18 +5,8 @@ import { Kysely, PostgresDialect, sql } from 'kysely';
 import { Pool } from 'pg';
 import { SyncError } from '../shared/errors.ts';
 import { entities } from './entities.ts';
-import { Initial } from './migrations/20261122-initial.ts';
-import { ConsolidationBooks } from './migrations/20261125-consolidation-books.ts';
-import { Told } from './migrations/20261125-notify-told.ts';
-import { TenantsAccess } from './migrations/20261125-tenants-access.ts';
-
-/** In the order in which they were landed. */
-const migrationsList = [
-  Initial,
-  TenantsAccess,
-  ConsolidationBooks, // one a line: several hands add here
-  Told,
-];
+import { migrationClasses } from './migrations.ts';
+import { finishRestore } from './restored.ts';
 
 /** A connection pool, or the transaction in which it stands. Statements carry bound parameters, never inlined values. */
 // The rows are typed where they are read: each repository states the columns that it asks for.
@@ -46,7 +36,7 @@ export async function openStore(url: string, options: StoreOptions = {}): Promis
     clientUrl: url,
     pool: { min: 0, max: options.poolSize ?? 10 },
     extensions: [Migrator],
-    migrations: { migrationsList, tableName: 'migration', snapshot: false, silent: true },
+    migrations: { migrationsList: migrationClasses, tableName: 'migration', snapshot: false, silent: true },
     // Repositories take their own forks; the global context is never used for rows.
     allowGlobalContext: true,
     discovery: { warnWhenNoEntities: false },
@@ -150,6 +140,7 @@ async function migrate(orm: { readonly migrator: { up(): Promise<unknown> } }, d
     await sql`select pg_advisory_lock(${migrationLock})`.execute(connection);
     try {
       await orm.migrator.up();
+      await connection.transaction().execute(finishRestore);
     } finally {
       await sql`select pg_advisory_unlock(${migrationLock})`.execute(connection);
     }

@@ -65,6 +65,12 @@ export const TargetRow = defineEntity({
     pausedReason: p.text().nullable(),
     remedy: p.text().nullable(),
     lastWriteAt: at().nullable(),
+    /** When it, or what we remember of it, was last put back from a backup. */
+    restoredAt: at().nullable(),
+    /** After that: `waiting` until both sides are read, then `ready`; null once the operator has approved. */
+    review: p.text().nullable(),
+    /** Its server went back in time: what stands there is written again even where it is right. */
+    isRewriteWanted: p.boolean().default(false),
     updatedAt: at(),
   },
 });

@@ -11,6 +11,9 @@ export interface Move {
 /** What a meeting is called from which another one has taken over everything. Its objects go. */
 const leftIdentity = (meetingId: string): string => `merged|${meetingId}`;
 
+/** What a meeting is called whose entry was found in the target and that nobody claims. */
+export const unclaimedIdentity = (uid: string): string => `unclaimed|${uid}`;
+
 /**
  * Gives claims that have a meeting another identity, inside the caller's transaction: meetings are renamed, split or
  * merged so that what shows keeps its UID and href, and those that no meeting is left for get a new one: of the claims that
@@ -112,6 +115,12 @@ export async function createMeetings(
     a.identity < b.identity ? -1 : 1,
   );
   const minted = wanted.map((identity) => ({ ...identity, uid: mintUid(targetId, identity.identity, instance) }));
+  // What was found in the target without anybody to claim it has found its claim.
+  await sql`
+    update meeting m set identity = r.identity, identity_uid = r."identityUid", slot = r.slot
+    from jsonb_to_recordset(${JSON.stringify(minted)}::jsonb) as r(identity text, "identityUid" text, slot text, uid text)
+    where m.target_id = ${targetId} and m.uid = r.uid and m.identity = ${unclaimedIdentity('')} || r.uid
+      and not exists (select from meeting o where o.target_id = ${targetId} and o.identity = r.identity)`.execute(db);
   // A meeting that was renamed keeps its UID; who has its old name now needs another.
   for (let attempt = 1; ; attempt += 1) {
     const taken = await sql<{ uid: string; identity: string }>`

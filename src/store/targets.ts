@@ -25,13 +25,15 @@ export interface TargetState {
   readonly drift: 'repair' | 'keep';
   readonly failures: number;
   readonly pausedCode: string | null;
+  /** After a restore, until the operator has approved: nothing is written. */
+  readonly review: 'waiting' | 'ready' | null;
   readonly calendars: readonly TargetCalendarState[];
 }
 
 export async function loadTarget(db: Db, id: string): Promise<TargetState | null> {
   const found = await sql<TargetState>`
     select t.id, t.url, t.username, t.password_sealed as "passwordSealed", t.strategy, t.drift, t.failures,
-      t.paused_code as "pausedCode",
+      t.paused_code as "pausedCode", t.review,
       coalesce((select json_agg(json_build_object('id', c.id, 'name', c.name, 'color', c.color, 'href', c.href,
           'syncToken', c.sync_token, 'isGone', c.gone_at is not null,
           'checkedMsAgo', extract(epoch from clock_timestamp() - c.checked_at) * 1000,
