@@ -161,6 +161,10 @@ async function presentStrictness(client: Client, mayReplace: boolean): Promise<r
 async function replaceSchema(client: Client, head: DumpHead): Promise<void> {
   await client.query('drop schema if exists pgboss cascade');
   for (const { name } of await tablesOf(client)) await client.query(`drop table ${quoted(name)} cascade`);
+  const functions = await client.query(`
+    select p.oid::regprocedure::text as name from pg_proc p where p.pronamespace = 'public'::regnamespace
+      and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')`);
+  for (const { name } of functions.rows as { name: string }[]) await client.query(`drop function ${name} cascade`);
   await client.query(migrationTable);
   for (const { name, statements } of migrations)
     if (head.migrations.includes(name)) for (const statement of statements()) await client.query(statement);
