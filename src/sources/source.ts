@@ -56,7 +56,8 @@ export interface SelfCheck {
 
 export interface Stale {
   readonly key: string;
-  readonly why: 'member' | 'removed' | 'thin' | 'unreadable';
+  /** `stray`: likely covered by the series that the same page marks; asked after it. */
+  readonly why: 'member' | 'removed' | 'thin' | 'unreadable' | 'stray';
 }
 
 export type Rebuilt =

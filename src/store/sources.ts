@@ -199,7 +199,7 @@ export async function dueStale(db: Db, sourceId: string, limit: number): Promise
   const found = await sql<StaleSeries>`
     select key, version::text, failures from stale_series
     where source_id = ${sourceId} and (not_before is null or not_before <= now())
-    order by failures, since, key limit ${limit}`.execute(db);
+    order by failures, why = 'stray', since, key limit ${limit}`.execute(db);
   return found.rows;
 }
 

@@ -57,7 +57,7 @@ export function assemble(items: readonly unknown[], owner: Owner): Assembled {
     }
   }
   for (const [master, ids] of members) {
-    if (!masters.has(master) && ids.size <= MAX_STRAYS) for (const id of ids) mark(id, 'member');
+    if (!masters.has(master) && ids.size <= MAX_STRAYS) for (const id of ids) mark(id, 'stray');
   }
   return { claims: [...claims.values()], stale: [...stale.values()] };
 }

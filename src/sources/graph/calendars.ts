@@ -17,7 +17,7 @@ export interface Session {
 
 export function openSession(client: GraphClient, mailbox: string, signal: AbortSignal): Session {
   let requests = 0;
-  const user = `/users/${encodeURIComponent(mailbox)}`;
+  const user = `/users/${pathSegment(mailbox)}`;
   const ask = (to: Parameters<GraphClient['get']>[0]['to'], isPaged: boolean): Promise<unknown> => {
     requests += 1;
     return client.get({ mailbox, to, isPaged, signal });
@@ -34,6 +34,32 @@ export function openSession(client: GraphClient, mailbox: string, signal: AbortS
 const SELECT = 'id,name,owner,isDefaultCalendar,canEdit,canShare,canViewPrivateItems,hexColor';
 /** Longer collections than this are no person's, or a link that leads in a circle. */
 const MAX_PAGES = 200;
+
+/**
+ * One segment of a path. `@` and `=`, of which addresses and ids are full, stand as they are: a path allows them, and not
+ * everything between us and Graph undoes what need not have been done.
+ */
+export function pathSegment(text: string): string {
+  return encodeURIComponent(text).replaceAll('%40', '@').replaceAll('%3D', '=').replaceAll("'", '%27');
+}
+
+/** Asks with `query`; a service that refuses one of the names in it is asked without. */
+export async function orPlain<T>(
+  query: Readonly<Record<string, string>>,
+  ask: (query: Readonly<Record<string, string>>) => Promise<T>,
+): Promise<T> {
+  try {
+    return await ask(query);
+  } catch (thrown) {
+    if (!isCode(thrown, 'graph.request_refused')) throw thrown;
+    const { $select: _, ...plain } = query;
+    return ask(plain);
+  }
+}
+
+export function isCode(thrown: unknown, ...codes: readonly string[]): boolean {
+  return thrown instanceof SyncError && codes.includes(thrown.code);
+}
 
 /** All items of a collection from its first page on. Throws `graph.unreadable_answer` when it is none. */
 export async function allItems(session: Session, firstPage: unknown): Promise<unknown[]> {
@@ -56,7 +82,8 @@ export function notACollection(): SyncError {
 
 /** The calendars of a mailbox, other people's that were added to it included. */
 export async function listCalendars(session: Session): Promise<WireCalendar[]> {
-  const items = await allItems(session, await session.getPage('/calendars', { $select: SELECT }));
+  const first = await orPlain({ $select: SELECT }, (query) => session.getPage('/calendars', query));
+  const items = await allItems(session, first);
   return items.map(readCalendar).filter((calendar) => calendar !== null);
 }
 
@@ -65,11 +92,7 @@ export async function listCalendars(session: Session): Promise<WireCalendar[]> {
  * again. Throws `graph.calendar_not_found` or `graph.calendar_ambiguous`.
  */
 export async function resolveCalendar(session: Session, wanted: string): Promise<WireCalendar> {
-  if (wanted === 'default') {
-    const calendar = readCalendar(await session.get('/calendar', { $select: SELECT }));
-    if (calendar === null) throw notACollection();
-    return { ...calendar, isDefault: true };
-  }
+  if (wanted === 'default') return defaultCalendar(session);
   const calendars = await listCalendars(session);
   const byId = calendars.find(({ id }) => id === wanted);
   if (byId !== undefined) return byId;
@@ -96,13 +119,47 @@ export async function resolveCalendar(session: Session, wanted: string): Promise
   );
 }
 
-/** Whether the calendar itself answers; only then does a missing event mean that the event is gone. */
+async function defaultCalendar(session: Session): Promise<WireCalendar> {
+  try {
+    const answer = await orPlain({ $select: SELECT }, (query) => session.get('/calendar', query));
+    const calendar = readCalendar(answer);
+    if (calendar === null) throw notACollection();
+    return { ...calendar, isDefault: true };
+  } catch (thrown) {
+    if (!isCode(thrown, ...missing)) throw thrown;
+    const found = (await listCalendars(session)).find(({ isDefault }) => isDefault);
+    if (found === undefined) throw thrown;
+    return found;
+  }
+}
+
+const missing = ['graph.item_not_found', 'graph.not_found_unexplained'];
+
+/**
+ * Whether the calendar itself answers, by itself or in the list; only then does a missing event mean that the event is
+ * gone. Throws SyncError; `graph.item_not_found` when the calendar is gone too.
+ */
 export async function confirmCalendar(session: Session, calendar: WireCalendar): Promise<void> {
-  await session.get(calendarPath(calendar), { $select: 'id' });
+  try {
+    const answer = await orPlain({ $select: 'id' }, (query) => session.get(calendarPath(calendar), query));
+    if (readCalendar(answer) === null) throw notACollection();
+  } catch (thrown) {
+    if (!isCode(thrown, ...missing)) throw thrown;
+    const listed = await listCalendars(session);
+    if (!listed.some(({ id }) => id === calendar.id)) throw calendarMissing(thrown);
+  }
+}
+
+function calendarMissing(cause: unknown): SyncError {
+  return new SyncError('Graph has no such calendar any more.', {
+    code: 'graph.item_not_found',
+    recovery: { kind: 'retry' },
+    cause,
+  });
 }
 
 export function calendarPath({ id }: WireCalendar): string {
-  return `/calendars/${encodeURIComponent(id)}`;
+  return `/calendars/${pathSegment(id)}`;
 }
 
 /** False for the local copy of somebody else's calendar, which is better read at its owner. */

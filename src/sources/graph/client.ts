@@ -63,6 +63,8 @@ const PER_MAILBOX = 3;
 const PAGE_SIZE = 100;
 const SMALLEST_PAGE = 10;
 const TIMEOUT_MS = 60_000;
+/** What smaller pages may help against. */
+const tooMuch = new Set(['graph.overloaded', 'graph.timeout']);
 
 /** What the SDK's chain carries along for one request: it would re-parse links and hide causes. */
 class Attempt {
@@ -131,16 +133,19 @@ export function graphClient(options: GraphClientOptions): GraphClient {
     if ('link' in to) attempt.link = to.link;
     const request = requestTo('link' in to ? to.link : to.path, attempt, isPaged ? pageSize : null, signal);
     if ('path' in to) request.query(encoded(to.query ?? {}));
-    const { answer, body } = await exchange(request.get(), attempt);
+    const shrinkAfter = (failure: SyncError): SyncError => {
+      if (isPaged && tooMuch.has(failure.code))
+        pageSizes.set(mailbox, Math.max(SMALLEST_PAGE, Math.floor(pageSize / 2)));
+      return failure;
+    };
+    const { answer, body } = await exchange(request.get(), attempt).catch((thrown: unknown) => {
+      throw thrown instanceof SyncError ? shrinkAfter(thrown) : thrown;
+    });
     if (answer.ok) {
       if (isPaged) pageSizes.set(mailbox, Math.min(PAGE_SIZE, pageSize + SMALLEST_PAGE));
       return parse(body, host);
     }
-    const failure = classify(readFailure(answer.status, body, answer.headers), clock.now());
-    if (isPaged && failure.code === 'graph.overloaded') {
-      pageSizes.set(mailbox, Math.max(SMALLEST_PAGE, Math.floor(pageSize / 2)));
-    }
-    throw failure;
+    throw shrinkAfter(classify(readFailure(answer.status, body, answer.headers), clock.now()));
   };
   return {
     learned: { detail: 0 },

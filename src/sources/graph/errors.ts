@@ -129,7 +129,7 @@ const ROWS: readonly Row[] = [
     },
   },
   {
-    is: status(503, 504, 509, 502),
+    is: status(408, 502, 503, 504, 509),
     code: 'graph.overloaded',
     says: 'Graph is overloaded or took too long',
     recovery: 'retry',

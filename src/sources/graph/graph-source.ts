@@ -4,6 +4,8 @@ import type { Page, Source, Stale } from '../source.ts';
 import { assemble } from './assemble.ts';
 import {
   calendarPath,
+  confirmCalendar,
+  isCode,
   isOwn,
   notACollection,
   openSession,
@@ -45,6 +47,10 @@ export interface GraphCalendarSource extends Source {
 }
 
 const MAX_ALIASES = 5_000;
+/** As often as one link may fail by Graph's fault before the reading begins anew. */
+const FAILURES_OF_A_LINK = 4;
+/** A link that is refused so will be refused for ever. */
+const refusals = ['graph.request_refused', 'graph.id_refused', 'graph.not_found_unexplained'];
 
 /**
  * One calendar of Microsoft 365 by `calendarView/delta`. The cursor is Graph's own next or delta link, which freezes the
@@ -53,7 +59,9 @@ const MAX_ALIASES = 5_000;
  */
 export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOptions): GraphCalendarSource {
   let known: WireCalendar | null = null;
+  let failing: { readonly cursor: string; readonly times: number } | null = null;
   const occurrences = members();
+  const settled = new Set<string>();
   /** Ids by which occurrences name their master where that is not the id of the master's own claim. */
   const aliases = new Map<string, string>();
   const calendarOf = async (session: Session): Promise<WireCalendar> => {
@@ -86,16 +94,26 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
       }),
     );
 
+  /**
+   * Follows a link. One that Graph refuses, or that fails again and again while the calendar answers, is dead, whatever
+   * the code says (`errors.md` lists some): then the calendar is read anew.
+   */
   const resume = async (session: Session, cursor: string): Promise<unknown> => {
     try {
-      return await session.follow(cursor);
+      const answer = await session.follow(cursor);
+      failing = null;
+      return answer;
     } catch (thrown) {
-      if (!isNotFound(thrown)) throw thrown;
-      // The link names a calendar that is not there any more. Under another id: read it anew.
+      const isRefused = isCode(thrown, 'graph.item_not_found', ...refusals);
+      if (!isRefused && !isCode(thrown, 'graph.server_error', 'graph.unreadable_answer')) throw thrown;
+      failing = { cursor, times: failing?.cursor === cursor ? failing.times + 1 : 1 };
+      if (!isRefused && failing.times < FAILURES_OF_A_LINK) throw thrown;
+      // The calendar may be there under another id.
       known = null;
-      await calendarOf(session);
-      throw new SyncError('The calendar is known to Graph under another id now.', {
-        code: 'graph.calendar_moved',
+      await confirmCalendar(session, await calendarOf(session));
+      failing = null;
+      throw new SyncError('Graph does not take its own link any more, though the calendar is there.', {
+        code: 'graph.link_dead',
         recovery: { kind: 'reread' },
         cause: thrown,
       });
@@ -115,6 +133,8 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
       const next = answer?.nextLink ?? answer?.deltaLink ?? null;
       if (answer === null || next === null) throw notACollection();
       client.checkLink(next);
+      if (answer.nextLink !== null && answer.nextLink === cursor) throw linkInCircle();
+      settled.clear();
       const { claims, stale } = assemble(answer.items, await ownerFor(session, answer.items));
       const told = new Set(stale.map(({ key }) => key));
       const members = occurrences.take(answer.items).filter((key) => !told.has(key));
@@ -138,6 +158,7 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
           window,
           learned: client.learned,
           occurrences,
+          settled,
         }),
       );
       const claimed = result.kind === 'series' ? result.claims[0]?.key : undefined;
@@ -160,7 +181,14 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
 }
 
 function isNotFound(thrown: unknown): boolean {
-  return thrown instanceof SyncError && thrown.code === 'graph.item_not_found';
+  return isCode(thrown, 'graph.item_not_found');
+}
+
+function linkInCircle(): SyncError {
+  return new SyncError('Graph gave a page whose next page is itself.', {
+    code: 'graph.link_dead',
+    recovery: { kind: 'reread' },
+  });
 }
 
 function calendarGone(mailbox: string, cause: unknown): SyncError {

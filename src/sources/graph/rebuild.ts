@@ -1,11 +1,11 @@
 import type { Window } from '../../shared/window.ts';
 import { SyncError } from '../../shared/errors.ts';
 import type { Claim, Rebuilt } from '../source.ts';
-import { allItems, calendarPath, confirmCalendar, type Session } from './calendars.ts';
+import { allItems, calendarPath, confirmCalendar, isCode, orPlain, pathSegment, type Session } from './calendars.ts';
 import { checkSeries, type Evidence } from './check-series.ts';
 import type { Members } from './members.ts';
 import type { Owner } from './people.ts';
-import { knownZone, type KnownZone } from './times.ts';
+import { instantOf, knownZone, type KnownZone } from './times.ts';
 import { singleSeries, zonesOf } from './to-series.ts';
 import { readEvent, SEQUENCE_PROPERTY, type WireCalendar, type WireEvent } from './wire.ts';
 
@@ -18,6 +18,8 @@ export interface RebuildContext {
   readonly learned: { detail: number };
   /** Told which occurrences a master has. */
   readonly occurrences: Members;
+  /** Ids of occurrences whose series has been rebuilt since the last page: nothing is left to ask of them. */
+  readonly settled: Set<string>;
 }
 
 const FIELDS = [
@@ -40,9 +42,13 @@ const DETAILS: readonly Readonly<Record<string, string>>[] = [
   { $select: `${FIELDS},cancelledOccurrences,exceptionOccurrences`, $expand: `exceptionOccurrences,${SEQUENCE}` },
   { $select: FIELDS, $expand: SEQUENCE },
   { $select: FIELDS },
+  {},
 ];
+/** The first of these that asks for an event by itself. */
+const WITHOUT_PARTS = 2;
 /** How often a series may change under our eyes before we come back later. */
 const MAX_READS = 3;
+const MAX_SETTLED = 10_000;
 
 /**
  * One event or series by its id through the calendar's own path, checked against what Graph shows. The claim's key is
@@ -51,6 +57,7 @@ const MAX_READS = 3;
 export async function rebuildSeries(key: string, context: RebuildContext): Promise<Rebuilt> {
   const { session } = context;
   const done = <T extends object>(result: T) => ({ ...result, requests: session.requests() });
+  if (context.settled.has(key)) return done({ kind: 'gone' as const });
   try {
     return done(await rebuilt(key, context));
   } catch (thrown) {
@@ -78,30 +85,54 @@ type Result =
   | { readonly kind: 'unmappable'; readonly code: string; readonly reason: string };
 
 async function rebuilt(key: string, context: RebuildContext): Promise<Result> {
-  for (let reads = 0; reads < MAX_READS; reads += 1) {
-    const event = await readWhole(key, context);
-    if (event.type !== 'seriesMaster' && event.recurrence === null) {
-      return event.seriesMasterId === null ? single(key, event, context) : member(key, event, context);
-    }
+  const event = await readWhole(key, context);
+  if (isMaster(event)) return series(key, event, context);
+  return event.seriesMasterId === null ? single(key, event, context) : member(key, event, context);
+}
+
+function isMaster({ type, recurrence }: WireEvent): boolean {
+  return type === 'seriesMaster' || recurrence !== null;
+}
+
+async function series(key: string, first: WireEvent, context: RebuildContext): Promise<Result> {
+  let event = first;
+  for (let reads = 1; ; reads += 1) {
     const evidence = await gather(key, event, context);
-    const after = readEvent(await getEvent(key, context, { $select: 'id,changeKey' }));
-    // Changed between the readings: they do not belong together.
-    if (after.version !== event.version) continue;
-    const proven = checkSeries(evidence, context.window, context.owner);
-    if (proven.kind === 'unmappable') return proven;
-    // A list, or cancellations found by comparison, hold for this window only.
-    const isWindowed = proven.check.mode === 'list' || evidence.cancelled === null;
-    const members = evidence.instances.flatMap(({ id }) => id ?? []);
-    const version = isWindowed && event.version !== null ? `${event.version}@${context.window.from}` : event.version;
-    return {
-      kind: 'series',
-      claims: [{ key: keyOf(event, key), version, series: proven.series, check: proven.check, members }],
-    };
+    if (await isOfOneVersion(key, evidence, context)) return claimed(key, evidence, context);
+    if (reads === MAX_READS) break;
+    event = await readWhole(key, context);
+    if (!isMaster(event)) return single(key, event, context);
   }
   throw new SyncError('A series kept changing while it was read.', {
     code: 'graph.series_changing',
     recovery: { kind: 'retry' },
   });
+}
+
+/**
+ * Changed between the readings, they do not belong together. All rows of a series carry its version (contrib#7803); where
+ * they do not, the master is asked once more.
+ */
+async function isOfOneVersion(key: string, { master, later }: Gathered, context: RebuildContext): Promise<boolean> {
+  if (master.version !== null && later.length > 0 && later.every(({ version }) => version === master.version))
+    return true;
+  const after = readEvent(await orPlain({ $select: 'id,changeKey' }, (query) => getEvent(key, context, query)));
+  return after.version === master.version;
+}
+
+function claimed(key: string, evidence: Gathered, context: RebuildContext): Result {
+  const { master, instances } = evidence;
+  const proven = checkSeries(evidence, context.window, context.owner);
+  if (proven.kind === 'unmappable') return proven;
+  // A list, or cancellations found by comparison, hold for this window only.
+  const isWindowed = proven.check.mode === 'list' || evidence.cancelled === null;
+  const members = instances.flatMap(({ id }) => id ?? []);
+  for (const id of members) if (context.settled.size < MAX_SETTLED) context.settled.add(id);
+  const version = isWindowed && master.version !== null ? `${master.version}@${context.window.from}` : master.version;
+  return {
+    kind: 'series',
+    claims: [{ key: keyOf(master, key), version, series: proven.series, check: proven.check, members }],
+  };
 }
 
 function single(key: string, event: WireEvent, { owner }: RebuildContext): Result {
@@ -116,48 +147,66 @@ function keyOf(event: WireEvent, asked: string): string {
   return event.id ?? asked;
 }
 
-/** An occurrence by its own id: an orphan if its series is not here, else told under its master's key. */
+/** An occurrence by its own id: an orphan if its series is not here, else its series. */
 async function member(key: string, event: WireEvent, context: RebuildContext): Promise<Result> {
+  const masterKey = event.seriesMasterId ?? '';
+  let master: WireEvent;
   try {
-    await getEvent(event.seriesMasterId ?? '', context, { $select: 'id,type' });
-    return { kind: 'gone' };
+    master = await readWhole(masterKey, context);
   } catch (thrown) {
-    if (!(thrown instanceof SyncError) || thrown.code !== 'graph.item_not_found') throw thrown;
+    if (!isCode(thrown, 'graph.item_not_found')) throw thrown;
     await confirmCalendar(context.session, context.calendar);
     return single(key, event, context);
   }
+  return isMaster(master) ? series(masterKey, master, context) : single(key, event, context);
 }
 
-async function gather(key: string, master: WireEvent, context: RebuildContext): Promise<Evidence> {
+/** A series with what was read after its master. */
+interface Gathered extends Evidence {
+  readonly later: readonly WireEvent[];
+}
+
+async function gather(key: string, master: WireEvent, context: RebuildContext): Promise<Gathered> {
   const { session } = context;
-  const rows = await session.getPage(`${eventPath(key, context)}/instances`, {
-    startDateTime: context.window.from,
-    endDateTime: context.window.to,
-    $select: 'id,type,start,end,isAllDay,originalStart',
-  });
+  const bounds = { startDateTime: context.window.from, endDateTime: context.window.to };
+  const fields = { ...bounds, $select: 'id,type,start,end,isAllDay,originalStart' };
+  const rows = await orPlain(fields, (query) => session.getPage(`${eventPath(key, context)}/instances`, query));
   const instances = (await allItems(session, rows)).map(readEvent);
   const ids = instances.flatMap(({ id }) => id ?? []);
   context.occurrences.note(keyOf(master, key), ids);
-  const exceptions = await exceptionsOf(master, instances, context);
+  const { told, later } = await exceptionsOf(master, instances, context);
   const mailboxZone = zonesOf(master).length > 0 ? null : await zoneOfMailbox(session);
-  return { master, exceptions, cancelled: master.cancelledOccurrences, instances, mailboxZone };
+  return {
+    master,
+    exceptions: [...told, ...later],
+    cancelled: master.cancelledOccurrences,
+    instances,
+    mailboxZone,
+    later: [...instances, ...later],
+  };
 }
 
+/** Exceptions that came with the master, and those that were read after it. */
 async function exceptionsOf(
   master: WireEvent,
   instances: readonly WireEvent[],
   context: RebuildContext,
-): Promise<WireEvent[]> {
-  // Rows of instances have times only.
-  const told = master.exceptionOccurrences;
-  if (told === null) {
-    const exceptions: WireEvent[] = [];
-    for (const row of instances) if (row.type === 'exception') exceptions.push(await wholeOr(row, context));
-    return exceptions;
+): Promise<{ told: readonly WireEvent[]; later: readonly WireEvent[] }> {
+  const told = master.exceptionOccurrences ?? [];
+  const more =
+    master.exceptionsNextLink === null
+      ? []
+      : await allItems(context.session, await context.session.follow(master.exceptionsNextLink));
+  const later = more.map(readEvent);
+  // Rows of instances have times only; of an exception that was not told otherwise, they are not enough.
+  const known = [...told, ...later];
+  const ids = new Set(known.map(({ id }) => id));
+  const starts = new Set(known.map(({ start }) => instantOf(start)));
+  for (const row of instances) {
+    if (row.type !== 'exception' || ids.has(row.id) || starts.has(instantOf(row.start))) continue;
+    later.push(await wholeOr(row, context));
   }
-  if (master.exceptionsNextLink === null) return [...told];
-  const more = await allItems(context.session, await context.session.follow(master.exceptionsNextLink));
-  return [...told, ...more.map(readEvent)];
+  return { told, later };
 }
 
 async function wholeOr(exception: WireEvent, context: RebuildContext): Promise<WireEvent> {
@@ -166,7 +215,7 @@ async function wholeOr(exception: WireEvent, context: RebuildContext): Promise<W
     return { ...whole, occurrenceId: whole.occurrenceId ?? exception.occurrenceId };
   } catch (thrown) {
     // Gone meanwhile, or not readable by its own id: the master tells the rest.
-    if (thrown instanceof SyncError && thrown.code === 'graph.item_not_found') return exception;
+    if (isCode(thrown, 'graph.item_not_found')) return exception;
     throw thrown;
   }
 }
@@ -178,8 +227,7 @@ async function zoneOfMailbox(session: Session): Promise<KnownZone | null> {
     const zone = (answer as { timeZone?: unknown } | null)?.timeZone;
     return typeof zone === 'string' ? knownZone(zone) : null;
   } catch (thrown) {
-    if (thrown instanceof SyncError && ['graph.access_denied', 'graph.request_refused'].includes(thrown.code))
-      return null;
+    if (isCode(thrown, 'graph.access_denied', 'graph.request_refused')) return null;
     throw thrown;
   }
 }
@@ -187,15 +235,20 @@ async function zoneOfMailbox(session: Session): Promise<KnownZone | null> {
 /** A whole event with as much detail as this cloud gives. */
 async function readWhole(key: string, context: RebuildContext): Promise<WireEvent> {
   const { learned } = context;
+  let isLearned = true;
   for (let detail = learned.detail; ; detail += 1) {
     const query = DETAILS[detail];
     const isLast = detail >= DETAILS.length - 1;
     try {
       const event = readEvent(await getEvent(key, context, query ?? {}));
-      learned.detail = Math.max(learned.detail, detail);
+      if (isLearned) learned.detail = Math.max(learned.detail, detail);
       return event;
     } catch (thrown) {
-      if (isLast || !(thrown instanceof SyncError) || thrown.code !== 'graph.request_refused') throw thrown;
+      // Some parts of one event may be more than Graph can give (D#2270); that says nothing of others.
+      if (isCode(thrown, 'graph.server_error') && detail < WITHOUT_PARTS) {
+        isLearned = false;
+        detail = WITHOUT_PARTS - 1;
+      } else if (isLast || !isCode(thrown, 'graph.request_refused')) throw thrown;
     }
   }
 }
@@ -206,5 +259,5 @@ function getEvent(key: string, context: RebuildContext, query: Readonly<Record<s
 
 /** `/events/{id}` alone misses shared calendars (OpenWhispr#1835). */
 function eventPath(key: string, { calendar }: RebuildContext): string {
-  return `${calendarPath(calendar)}/events/${encodeURIComponent(key)}`;
+  return `${calendarPath(calendar)}/events/${pathSegment(key)}`;
 }

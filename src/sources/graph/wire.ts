@@ -62,7 +62,7 @@ export interface WireEvent {
   readonly seriesMasterId: string | null;
   readonly iCalUId: string | null;
   readonly occurrenceId: string | null;
-  /** changeKey, else etag. */
+  /** changeKey, else what the etag wraps, which is the changeKey. A series has one for all its parts (contrib#7803). */
   readonly version: string | null;
   readonly subject: string | null;
   readonly body: { readonly isHtml: boolean; readonly content: string } | null;
@@ -118,7 +118,7 @@ export function readEvent(json: unknown): WireEvent {
     seriesMasterId: text(raw['seriesMasterId']),
     iCalUId: text(raw['iCalUId']) ?? text(raw['uid']),
     occurrenceId: text(raw['occurrenceId']),
-    version: text(raw['changeKey']) ?? text(raw['@odata.etag']),
+    version: text(raw['changeKey']) ?? versionOfEtag(text(raw['@odata.etag'])),
     subject: string(raw['subject']),
     body: readBody(raw['body']),
     bodyPreview: string(raw['bodyPreview']),
@@ -199,6 +199,11 @@ export function readCalendar(json: unknown): WireCalendar | null {
     canViewPrivateItems: boolean(raw['canViewPrivateItems']),
     color: color !== null && /^#[0-9a-f]{6}$/i.test(color) ? color : null,
   };
+}
+
+/** `W/"k1"` is `k1`. */
+function versionOfEtag(etag: string | null): string | null {
+  return etag === null ? null : etag.replace(/^W\//, '').replace(/^"(.*)"$/, '$1');
 }
 
 function isEventType(type: string | null): type is EventType {
