@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { toSyncError, type SyncError } from '../shared/errors.ts';
 import type { Window } from '../shared/window.ts';
-import type { Page, Source } from '../sources/source.ts';
+import type { Page, Source, Stale } from '../sources/source.ts';
 import { removeAged, upsertClaims } from '../store/claims.ts';
+import type { Db } from '../store/database.ts';
 import { recordHistory } from '../store/history.ts';
 import {
   beginFullReading,
@@ -11,11 +12,12 @@ import {
   markStale,
   moveCursor,
   recordIdlePoll,
+  seeUnchanged,
   type SourceState,
   type Stream,
 } from '../store/sources.ts';
 import { prepareClaim } from './prepare-claim.ts';
-import { commit, tellChanged, type Run } from './run.ts';
+import { commit, summaryOf, tellChanged, type Run } from './run.ts';
 
 const dayMs = 86_400_000;
 /** A full reading rolls the window, compares and repairs. */
@@ -33,6 +35,8 @@ export interface StreamsRead {
  * Reads the pages that are due: the delta stream to the end of its present round; where a full reading is due, wanted or
  * under way, that one as well. A full reading's stream takes over only with its last page, and after a last round of the
  * old stream. A cursor that the source no longer knows leads to a full reading at once; a second one fails the run.
+ *
+ * A routine full reading, beside a delta that has told every change, takes a series whose version it knows for unchanged.
  */
 export async function readStreams(run: Run, source: Source, nextPollMs: number): Promise<StreamsRead> {
   const { state } = run;
@@ -56,26 +60,29 @@ export async function readStreams(run: Run, source: Source, nextPollMs: number):
     } catch (thrown) {
       await toldLost(toSyncError(thrown));
       delta = null;
+      // What changed since then is told by no delta.
+      if (full?.isRoutine === true) full = null;
     }
   }
+  const isRoutine = delta !== null && !state.isFullWanted;
   // What was ordered after a full reading began may concern what that one has read already.
-  if (isWanted || (delta === null && full === null)) full = await begin(run, now);
+  if (isWanted || (delta === null && full === null)) full = await begin(run, now, isRoutine);
   for (;;) {
     if (full === null) {
-      if (delta === null) full = await begin(run, now);
+      if (delta === null) full = await begin(run, now, false);
       else return { stream: delta, isDone: false, hasMore: false };
     }
     try {
       return await followFull(run, source, full, delta);
     } catch (thrown) {
       await toldLost(toSyncError(thrown));
-      full = await begin(run, now);
+      full = await begin(run, now, isRoutine);
     }
   }
 }
 
-function begin(run: Run, now: Date): Promise<Stream> {
-  return commit(run, (db) => beginFullReading(db, run.state, windowAt(now, run.state)));
+function begin(run: Run, now: Date, isRoutine: boolean): Promise<Stream> {
+  return commit(run, (db) => beginFullReading(db, run.state, windowAt(now, run.state), isRoutine));
 }
 
 /** Follows the delta stream to the end of its present round. With `nextPollMs`, an idle poll ends the run. */
@@ -91,13 +98,14 @@ async function follow(run: Run, source: Source, from: Stream, nextPollMs: number
         stream,
         page.cursor,
         nextPollMs,
+        summaryOf(run),
       );
       return { stream: advanced(stream, page), ...ended };
     }
     tellChanged(
       run,
       await commit(run, async (db) => {
-        const changed = await storePage(run, db, page, stream.round);
+        const changed = await storePage(run, db, page, stream);
         await moveCursor(db, run.state, stream, page.cursor);
         return changed;
       }),
@@ -120,7 +128,7 @@ async function followFull(run: Run, source: Source, from: Stream, old: Stream | 
     tellChanged(
       run,
       await commit(run, async (db) => {
-        const changed = await storePage(run, db, page, stream.round);
+        const changed = await storePage(run, db, page, stream);
         await moveCursor(db, run.state, stream, page.cursor);
         if (!page.isLast) return changed;
         await endFullReading(db, run.state, stream);
@@ -173,11 +181,22 @@ async function readPage(run: Run, source: Source, stream: Stream): Promise<Page>
   }
 }
 
-async function storePage(run: Run, db: Parameters<typeof markStale>[0], page: Page, round: string): Promise<number> {
+async function storePage(run: Run, db: Db, page: Page, { kind, round, isRoutine }: Stream): Promise<number> {
   const claims = page.claims.map((claim) => prepareClaim(claim, run.state.config));
   const changed = await upsertClaims(db, run.state, claims, { round, instance: run.deps.instance });
-  await markStale(db, run.state.id, page.stale);
+  const told = kind === 'full' && isRoutine ? page.stale.flatMap(withVersion) : [];
+  const unchanged = await seeUnchanged(db, run.state.id, told, round);
+  run.counts.unchanged += unchanged.size;
+  await markStale(
+    db,
+    run.state.id,
+    page.stale.filter(({ key, series }) => !unchanged.has(key) && !(series !== undefined && unchanged.has(series))),
+  );
   return changed;
+}
+
+function withVersion({ key, version }: Stale): { key: string; version: string }[] {
+  return version === undefined ? [] : [{ key, version }];
 }
 
 function advanced(stream: Stream, page: Page): Stream {

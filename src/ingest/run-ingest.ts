@@ -7,7 +7,7 @@ import { loadSource, pollWithPushSeconds, recordFailure, recordReading, type Sou
 import { guardRemovals } from './guard-removals.ts';
 import { readStreams } from './read-streams.ts';
 import { rebuildStale } from './rebuild-stale.ts';
-import type { IngestDeps, IngestOutcome, Run } from './run.ts';
+import { summaryOf, type IngestDeps, type IngestOutcome, type Run } from './run.ts';
 
 export type { IngestDeps } from './run.ts';
 
@@ -25,9 +25,8 @@ export async function runIngest(
 ): Promise<IngestOutcome> {
   const state = await loadSource(deps.store.db, id);
   if (state === null || state.config.isPaused || state.config.kind === 'powerautomate') return { kind: 'nothing' };
-  const counts = { pages: 0, requests: 0, changed: 0, rebuilt: 0, removed: 0, held: 0, failed: 0 };
-  const run: Run = { deps, state, lease, signal, counts };
-  const startedAt = deps.clock.now().getTime();
+  const counts = { pages: 0, requests: 0, changed: 0, rebuilt: 0, unchanged: 0, removed: 0, held: 0, failed: 0 };
+  const run: Run = { deps, state, lease, signal, counts, startedAtMs: deps.clock.now().getTime() };
   let error: SyncError | null = null;
   let hasMore = false;
   try {
@@ -39,7 +38,7 @@ export async function runIngest(
   } catch (thrown) {
     error = await recordRunFailure(run, thrown);
   }
-  const durationMs = deps.clock.now().getTime() - startedAt;
+  const { durationMs } = summaryOf(run);
   deps.log.event('ingest.run.finished', { source: id, durationMs, ...counts });
   if (counts.changed + counts.removed + counts.held + counts.failed > 0)
     await recordHistory(deps.store.db, {
@@ -62,7 +61,7 @@ async function read(run: Run): Promise<boolean> {
   if (isDone) return hasMore;
   await rebuildStale(run, source, stream);
   await guardRemovals(run);
-  const isMore = await recordReading(deps.store.db, state, run.lease.fence, nextPollMs);
+  const isMore = await recordReading(deps.store.db, state, run.lease.fence, nextPollMs, summaryOf(run));
   await handOver(run);
   return isMore;
 }

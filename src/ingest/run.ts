@@ -4,7 +4,7 @@ import type { Log } from '../shared/log.ts';
 import type { Source } from '../sources/source.ts';
 import type { Db, Store } from '../store/database.ts';
 import type { Lease } from '../store/leases.ts';
-import { lockForCommit, type SourceState } from '../store/sources.ts';
+import { lockForCommit, type ReadingSummary, type SourceState } from '../store/sources.ts';
 
 export interface IngestDeps {
   readonly store: Store;
@@ -24,6 +24,8 @@ export interface IngestCounts {
   requests: number;
   changed: number;
   rebuilt: number;
+  /** Series that a routine full reading knew by their version. */
+  unchanged: number;
   removed: number;
   held: number;
   failed: number;
@@ -42,6 +44,12 @@ export interface Run {
   readonly lease: Lease;
   readonly signal: AbortSignal;
   readonly counts: IngestCounts;
+  readonly startedAtMs: number;
+}
+
+/** How the run went so far. */
+export function summaryOf({ deps, counts, startedAtMs }: Run): ReadingSummary {
+  return { durationMs: deps.clock.now().getTime() - startedAtMs, counts: { ...counts } };
 }
 
 /**

@@ -42,6 +42,7 @@ export const EVENTS = {
     requests: number;
     changed: number;
     rebuilt: number;
+    unchanged: number;
     removed: number;
     held: number;
     failed: number;

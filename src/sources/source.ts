@@ -58,6 +58,10 @@ export interface Stale {
   readonly key: string;
   /** `stray`: likely covered by the series that the same page marks; asked after it. */
   readonly why: 'member' | 'removed' | 'thin' | 'unreadable' | 'stray';
+  /** What `Claim.version` of the series is now, where all that was told of it says so. */
+  readonly version?: string;
+  /** Of a stray: the key of the series that it likely belongs to. */
+  readonly series?: string;
 }
 
 export type Rebuilt =

@@ -125,6 +125,13 @@ export const SourceRow = defineEntity({
     yieldsTo: p.text().nullable(),
     /** When a reading last proved that we show what the source shows. */
     freshAt: at().nullable(),
+    /** How the last reading that ended well went: duration and counts. */
+    lastReading: p.json().nullable(),
+    /** Happenings by which source and target differed when they were last compared. */
+    drift: p.integer().nullable(),
+    comparedAt: at().nullable(),
+    /** When they are to be compared next; null: not planned yet. */
+    compareAt: at().nullable(),
     updatedAt: at(),
   },
 });
@@ -144,6 +151,8 @@ export const StreamRow = defineEntity({
     windowTo: at(),
     startedAt: at(),
     finishedAt: at().nullable(),
+    /** Of a full reading: a delta tells all changes beside it, so that what has its known version need not be rebuilt. */
+    isRoutine: p.boolean().default(false),
   },
 });
 

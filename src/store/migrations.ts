@@ -4,6 +4,7 @@ import { ConsolidationBooks } from './migrations/20261125-consolidation-books.ts
 import { Told } from './migrations/20261125-notify-told.ts';
 import { ProductionRestore } from './migrations/20261125-production-restore.ts';
 import { TenantsAccess } from './migrations/20261125-tenants-access.ts';
+import { ReadingComparison } from './migrations/20261125-reading-comparison.ts';
 
 /** All of them, in the order in which they were landed. Forward only; one that has been released is never changed. */
 export const migrationClasses = [
@@ -12,6 +13,7 @@ export const migrationClasses = [
   ConsolidationBooks, // one a line: several hands add here
   Told,
   ProductionRestore,
+  ReadingComparison,
 ];
 
 /** Of a migration only the statements: for a schema as it was when a backup was made. */

@@ -14,6 +14,8 @@ export interface Stream {
   readonly round: string;
   readonly window: Window;
   readonly startedAt: string;
+  /** Of a full reading: the delta beside it is whole, so that a series of the version that we have has not changed. */
+  readonly isRoutine: boolean;
 }
 
 /** A source as a worker finds it when a run starts. */
@@ -88,7 +90,7 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
       md5(concat(s.settings, s.secret_sealed, (select n::text from tenant n where n.id = s.tenant_id),
         (select string_agg(c::text, '' order by c.id) from cloud c))) as access,
       (select json_agg(json_build_object('id', r.id::text, 'kind', r.kind, 'cursor', r.cursor,
-          'cursorSeq', r.cursor_seq::text, 'round', r.round::text, 'startedAt', r.started_at,
+          'cursorSeq', r.cursor_seq::text, 'round', r.round::text, 'startedAt', r.started_at, 'isRoutine', r.is_routine,
           'window', json_build_object('from', ${windowBound('r.window_from')}, 'to', ${windowBound('r.window_to')})))
         from stream r where r.source_id = s.id) as streams
     from source s join target t on t.id = s.target_id left join told n on n.source_id = s.id
@@ -124,17 +126,23 @@ export async function wantReading(db: Db, sourceId: string, isFull = false): Pro
  * Begins a full reading over `window` on a stream of its own, from its start if one is under way; the delta stream, if
  * there is one, goes on. What was ordered since the run loaded its settings stays ordered.
  */
-export async function beginFullReading(db: Db, state: SourceState, window: Window): Promise<Stream> {
+export async function beginFullReading(
+  db: Db,
+  state: SourceState,
+  window: Window,
+  isRoutine: boolean,
+): Promise<Stream> {
   const found = await sql<{ id: string; round: string; cursorSeq: string; startedAt: Date | string }>`
-    insert into stream (source_id, kind, cursor, cursor_seq, round, window_from, window_to, started_at)
+    insert into stream (source_id, kind, cursor, cursor_seq, round, window_from, window_to, started_at,
+      is_routine)
     select ${state.id}, 'full', null, 0,
       greatest(coalesce((select max(round) from claim where source_id = ${state.id}), 0),
         coalesce((select max(round) from stream where source_id = ${state.id}), 0)) + 1,
-      ${window.from}::timestamptz, ${window.to}::timestamptz, now()
+      ${window.from}::timestamptz, ${window.to}::timestamptz, now(), ${isRoutine}
     from source where id = ${state.id} and epoch = ${state.epoch}
     on conflict (source_id, kind) do update
       set cursor = null, cursor_seq = stream.cursor_seq + 1, round = excluded.round, window_from = excluded.window_from,
-        window_to = excluded.window_to, started_at = excluded.started_at
+        window_to = excluded.window_to, started_at = excluded.started_at, is_routine = excluded.is_routine
     returning id::text, round::text, cursor_seq::text as "cursorSeq", started_at as "startedAt"`.execute(db);
   const row = found.rows[0];
   if (row === undefined) throw superseded(state.id);
@@ -142,7 +150,7 @@ export async function beginFullReading(db: Db, state: SourceState, window: Windo
     update source set is_full_wanted = false where id = ${state.id} and wanted_version = ${state.wantedVersion}`.execute(
     db,
   );
-  return { ...row, kind: 'full', cursor: null, window, startedAt: new Date(row.startedAt).toISOString() };
+  return { ...row, kind: 'full', cursor: null, window, isRoutine, startedAt: new Date(row.startedAt).toISOString() };
 }
 
 /** The cursor is dead: the stream goes, unless somebody has moved it on meanwhile. Throws `ingest.superseded`. */
@@ -228,6 +236,25 @@ export async function markStale(
       set version = stale_series.version + 1, why = excluded.why, not_before = null`.execute(db);
 }
 
+/**
+ * Takes series of which only a version is told for seen in this round where it is the version that we have. Returns
+ * their keys.
+ */
+export async function seeUnchanged(
+  db: Db,
+  sourceId: string,
+  told: readonly { readonly key: string; readonly version: string }[],
+  round: string,
+): Promise<Set<string>> {
+  if (told.length === 0) return new Set();
+  const seen = await sql<{ key: string }>`
+    update claim c set round = greatest(c.round, ${round}), read_at = now()
+    from jsonb_to_recordset(${JSON.stringify(told)}::jsonb) as r(key text, version text)
+    where c.source_id = ${sourceId} and c.key = r.key and c.version = r.version and c.state = 'shown'
+    returning c.key`.execute(db);
+  return new Set(seen.rows.map(({ key }) => key));
+}
+
 /** Done with it, unless it was marked again meanwhile. */
 export async function clearStale(db: Db, sourceId: string, stale: StaleSeries): Promise<void> {
   await sql`delete from stale_series where source_id = ${sourceId} and key = ${stale.key} and version = ${stale.version}`.execute(
@@ -251,8 +278,15 @@ const isCurrent = (state: SourceState, fence: string) =>
   sql`s.id = ${state.id} and s.epoch = ${state.epoch}
     and exists (select from lease l where l.name = ${`source:${state.id}`} and l.fence = ${fence})`;
 
-const readingDone = (state: SourceState, nextPollMs: number) =>
-  sql`done_version = greatest(s.done_version, ${state.wantedVersion}), failures = 0, not_before = null,
+/** How one reading went. */
+export interface ReadingSummary {
+  readonly durationMs: number;
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+const readingDone = (state: SourceState, nextPollMs: number, { durationMs, counts }: ReadingSummary) =>
+  sql`last_reading = ${JSON.stringify({ durationMs, ...counts })}::jsonb || jsonb_build_object('at', to_char(
+      now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')), done_version = greatest(s.done_version, ${state.wantedVersion}), failures = 0, not_before = null,
     paused_code = null, paused_reason = null, remedy = null, fresh_at = now(),
     next_poll_at = least(now() + ${nextPollMs} * interval '1 millisecond', (
       select n.at + ${followUp} from told n where n.source_id = s.id and n.at + ${followUp} > now()))`;
@@ -273,10 +307,16 @@ const hasMore = (state: SourceState) => sql`
     select from told n where n.source_id = s.id and n.version > ${state.toldVersion})`;
 
 /** A run ended well: what was wanted and told when it began is done. True: something came meanwhile. */
-export async function recordReading(db: Db, state: SourceState, fence: string, nextPollMs: number): Promise<boolean> {
+export async function recordReading(
+  db: Db,
+  state: SourceState,
+  fence: string,
+  nextPollMs: number,
+  summary: ReadingSummary,
+): Promise<boolean> {
   const found = await sql<{ hasMore: boolean }>`
     with done as (
-      update source s set ${readingDone(state, nextPollMs)} where ${isCurrent(state, fence)}
+      update source s set ${readingDone(state, nextPollMs, summary)} where ${isCurrent(state, fence)}
       returning ${hasMore(state)} as "hasMore"),
     ${toldDone(state)}
     select "hasMore" from done`.execute(db);
@@ -294,6 +334,7 @@ export async function recordIdlePoll(
   stream: Stream,
   cursor: string,
   nextPollMs: number,
+  summary: ReadingSummary,
 ): Promise<{ readonly isDone: boolean; readonly hasMore: boolean }> {
   const found = await sql<{ hasMoved: boolean; isDone: boolean; hasMore: boolean }>`
     with current as (select s.id from source s where ${isCurrent(state, fence)} for update),
@@ -301,7 +342,7 @@ export async function recordIdlePoll(
       update stream set cursor = ${cursor}, cursor_seq = cursor_seq + 1 from current
       where stream.id = ${stream.id} and stream.cursor_seq = ${stream.cursorSeq} returning stream.id),
     done as (
-      update source s set ${readingDone(state, nextPollMs)} from moved
+      update source s set ${readingDone(state, nextPollMs, summary)} from moved
       where s.id = ${state.id}
         and not exists (select from stale_series x where x.source_id = ${state.id} and (x.not_before is null or x.not_before <= now()))
         and not exists (select from claim c where c.source_id = ${state.id} and c.state = 'pending')

@@ -24,6 +24,10 @@ export function assemble(items: readonly unknown[], owner: Owner): Assembled {
   const stale = new Map<string, Stale>();
   const members = new Map<string, Set<string>>();
   const masters = new Set<string>();
+  const versions = new Map<string, Set<string | null>>();
+  const noteVersion = (master: string, version: string | null): void => {
+    versions.set(master, (versions.get(master) ?? new Set()).add(version));
+  };
   const mark = (key: string, why: Stale['why']): void => {
     claims.delete(key);
     stale.delete(key);
@@ -36,13 +40,16 @@ export function assemble(items: readonly unknown[], owner: Owner): Assembled {
     if (id === null) continue;
     for (const siblings of members.values()) siblings.delete(id);
     // Both there and gone on one page, in no order that means anything: it is asked for, whether it was known or not.
+    if (event.isRemoved) noteVersion(id, null);
     if (event.isRemoved) mark(id, claims.has(id) || isToldOf(stale.get(id)) ? 'thin' : 'removed');
     else if (event.type === 'seriesMaster' || event.recurrence !== null) {
       masters.add(id);
+      noteVersion(id, event.version);
       mark(id, 'member');
     } else if (seriesMasterId !== null) {
       claims.delete(id);
       stale.delete(id);
+      noteVersion(seriesMasterId, event.version);
       mark(seriesMasterId, 'member');
       members.set(seriesMasterId, (members.get(seriesMasterId) ?? new Set()).add(id));
     } else if (event.type === 'occurrence' || event.type === 'exception' || isThin(event)) mark(id, 'thin');
@@ -56,8 +63,13 @@ export function assemble(items: readonly unknown[], owner: Owner): Assembled {
       }
     }
   }
-  for (const [master, ids] of members) {
-    if (!masters.has(master) && ids.size <= MAX_STRAYS) for (const id of ids) mark(id, 'stray');
+  for (const [key, { why }] of stale) {
+    const [version, ...others] = versions.get(key) ?? [];
+    if (why === 'member' && typeof version === 'string' && others.length === 0) stale.set(key, { key, why, version });
+  }
+  for (const [series, ids] of members) {
+    if (masters.has(series) || ids.size > MAX_STRAYS) continue;
+    for (const id of ids) stale.set(id, { key: id, why: 'stray', series });
   }
   return { claims: [...claims.values()], stale: [...stale.values()] };
 }

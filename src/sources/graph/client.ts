@@ -54,6 +54,8 @@ export interface GraphClient {
   signIn(): Promise<void>;
   /** Refuses a link that leads elsewhere: our token must not go there. Throws `graph.foreign_link`. */
   checkLink(link: string): void;
+  /** Ours. */
+  readonly version: string;
   /** How little detail this cloud can give of a series, found out by asking: see `rebuild`. */
   readonly learned: { detail: number };
 }
@@ -148,6 +150,7 @@ export function graphClient(options: GraphClientOptions): GraphClient {
     throw shrinkAfter(classify(readFailure(answer.status, body, answer.headers), clock.now()));
   };
   return {
+    version,
     learned: { detail: 0 },
     checkLink,
     async signIn() {

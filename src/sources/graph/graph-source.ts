@@ -17,7 +17,7 @@ import type { GraphClient } from './client.ts';
 import { listInstances, type SourceInstance } from './instances.ts';
 import { members } from './members.ts';
 import type { Owner } from './people.ts';
-import { rebuildSeries } from './rebuild.ts';
+import { rebuildSeries, seriesVersion } from './rebuild.ts';
 import { readCollection, readEvent, type WireCalendar } from './wire.ts';
 
 export interface GraphSourceOptions {
@@ -138,10 +138,10 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
       const { claims, stale } = assemble(answer.items, await ownerFor(session, answer.items));
       const told = new Set(stale.map(({ key }) => key));
       const members = occurrences.take(answer.items).filter((key) => !told.has(key));
-      const all = [...stale, ...members.map((key) => ({ key, why: 'member' as const }))];
+      const all = [...stale, ...members.map((key): Stale => ({ key, why: 'member' }))];
       return {
         claims,
-        stale: all.map(({ key, why }): Stale => ({ key: aliases.get(key) ?? key, why })),
+        stale: all.map((each) => inClaimsTerms(each, aliases, client.version)),
         cursor: next,
         isLast: answer.nextLink === null,
         requests: session.requests(),
@@ -157,6 +157,7 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
           owner: ownerOf(calendar, mailbox),
           window,
           learned: client.learned,
+          program: client.version,
           occurrences,
           settled,
         }),
@@ -177,6 +178,17 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
       const { id, name, owner, isDefault, color } = calendar;
       return { id, name, owner: owner.address, isOwn: isOwn(calendar, mailbox), isDefault, color };
     },
+  };
+}
+
+/** By the keys and versions under which claims are stored. */
+function inClaimsTerms(stale: Stale, aliases: ReadonlyMap<string, string>, program: string): Stale {
+  const { key, why, version, series } = stale;
+  return {
+    key: aliases.get(key) ?? key,
+    why,
+    ...(version === undefined ? {} : { version: seriesVersion(version, program) }),
+    ...(series === undefined ? {} : { series: aliases.get(series) ?? series }),
   };
 }
 

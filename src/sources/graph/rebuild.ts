@@ -16,6 +16,8 @@ export interface RebuildContext {
   readonly window: Window;
   /** Shared by all rebuilds of a tenant: how much of `DETAILS` its cloud understands. */
   readonly learned: { detail: number };
+  /** Version of this program: another may map the same series otherwise. */
+  readonly program: string;
   /** Told which occurrences a master has. */
   readonly occurrences: Members;
   /** Ids of occurrences whose series has been rebuilt since the last page: nothing is left to ask of them. */
@@ -128,11 +130,17 @@ function claimed(key: string, evidence: Gathered, context: RebuildContext): Resu
   const isWindowed = proven.check.mode === 'list' || evidence.cancelled === null;
   const members = instances.flatMap(({ id }) => id ?? []);
   for (const id of members) if (context.settled.size < MAX_SETTLED) context.settled.add(id);
-  const version = isWindowed && master.version !== null ? `${master.version}@${context.window.from}` : master.version;
+  const whole = master.version === null ? null : seriesVersion(master.version, context.program);
+  const version = isWindowed && whole !== null ? `${whole}@${context.window.from}` : whole;
   return {
     kind: 'series',
     claims: [{ key: keyOf(master, key), version, series: proven.series, check: proven.check, members }],
   };
+}
+
+/** The version of a series' claim. */
+export function seriesVersion(version: string, program: string): string {
+  return `${version}~${program}`;
 }
 
 function single(key: string, event: WireEvent, { owner }: RebuildContext): Result {

@@ -39,8 +39,17 @@ describe('a page of delta', () => {
   it('asks for the master of whatever belongs to a series, once, and shows neither stubs nor the master itself', () => {
     expect(page(aMaster(), aStub('o1'), aStub('o2'), anException())).toEqual({
       claims: [],
-      stale: [{ key: 'EVm1', why: 'member' }],
+      stale: [{ key: 'EVm1', why: 'member', version: 'k1' }],
     });
+  });
+
+  it('tells the version of a series where all of it agrees', () => {
+    expect(page(aMaster(), aStub('o1')).stale).toEqual([{ key: 'EVm1', why: 'member', version: 'k1' }]);
+    const other = { ...aStub('o2'), '@odata.etag': 'W/"k2"' };
+    expect(page(aMaster(), aStub('o1'), other).stale).toEqual([{ key: 'EVm1', why: 'member' }]);
+    const none = { ...aStub('o2'), '@odata.etag': undefined };
+    expect(page(aMaster(), none).stale).toEqual([{ key: 'EVm1', why: 'member' }]);
+    expect(page(removed('EVm1'), aMaster()).stale).toEqual([{ key: 'EVm1', why: 'member' }]);
   });
 
   it('asks for members by themselves too when few come without their master', () => {
@@ -57,7 +66,7 @@ describe('a page of delta', () => {
     expect(page(anEvent({ subject: 'old' }), anEvent({ subject: 'new' })).claims).toEqual(['EV1: new']);
     expect(page(anEvent(), removed('EV1'))).toEqual({ claims: [], stale: [{ key: 'EV1', why: 'thin' }] });
     expect(page(removed('EV1'), anEvent())).toEqual({ claims: ['EV1: Boiler check'], stale: [] });
-    expect(page(anEvent({ id: 'EVm1' }), aMaster())).toEqual({ claims: [], stale: [{ key: 'EVm1', why: 'member' }] });
+    expect(page(anEvent({ id: 'EVm1' }), aMaster())).toMatchObject({ claims: [], stale: [{ key: 'EVm1' }] });
     expect(page(removed('EVm1'), aStub('o1'), aMaster()).stale).toEqual([{ key: 'EVm1', why: 'member' }]);
   });
 
@@ -81,7 +90,7 @@ describe('a page of delta', () => {
   });
 
   it('takes a row without a type for what its fields say', () => {
-    expect(page(aMaster({ type: undefined })).stale).toEqual([{ key: 'EVm1', why: 'member' }]);
+    expect(page(aMaster({ type: undefined })).stale).toMatchObject([{ key: 'EVm1', why: 'member' }]);
     expect(page(anEvent({ type: 'somethingNew' })).claims).toEqual(['EV1: Boiler check']);
   });
 });
