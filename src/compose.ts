@@ -2,12 +2,14 @@ import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { cached } from './cached.ts';
+import { compareSource, type CompareDeps } from './compare/compare-source.ts';
 import type { Env } from './config/env.ts';
 import { instanceSuffix } from './consolidate/identity.ts';
 import { dataReport, type DataReport } from './data-report.ts';
 import { openCalDav, type CalDav } from './dav/calendar-client.ts';
 import { flowInbox } from './flow-inbox.ts';
 import { closeServer, createApp, listen } from './http/app.ts';
+import { comparisonKeeper, type ComparisonKeeper } from './jobs/comparisons.ts';
 import { openHints, type Hints } from './jobs/hints.ts';
 import { holderName } from './jobs/holder.ts';
 import { writeTimeoutMs } from './jobs/with-lease.ts';
@@ -49,6 +51,8 @@ export interface Product {
   readonly worker: Worker;
   readonly hints: Hints;
   readonly subscriptions: SubscriptionKeeper;
+  readonly comparisons: ComparisonKeeper;
+  readonly comparing: CompareDeps;
   readonly databaseKind: 'embedded' | 'server';
   readonly sources: SourceOpener;
   /** What becomes of a tenant's data; null: there is no such tenant. */
@@ -137,6 +141,13 @@ export async function compose(options: ComposeOptions): Promise<Product> {
     });
     opened.push(() => worker.stop());
 
+    const openSource = async (id: string) => (await sources.open(id)).source;
+    const comparing = { db: store.db, openSource, openTarget };
+    const compare: Parameters<typeof comparisonKeeper>[0]['compare'] = (id, signal) =>
+      compareSource(comparing, id, signal);
+    const comparisons = comparisonKeeper({ store, log, holder, random, compare, worker });
+    opened.push(() => comparisons.stop());
+
     const secret = await notificationSecret(store.db, () => randomBytes(24).toString('base64url'));
     const hint = (id: string): void => hints.send('ingest', id);
     const subscriptions = subscriptionKeeper({
@@ -175,6 +186,8 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       worker,
       hints,
       subscriptions,
+      comparisons,
+      comparing,
       databaseKind: embedded === null ? 'server' : 'embedded',
       sources,
       openTarget,
@@ -192,6 +205,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       async startWorker() {
         await worker.start();
         subscriptions.start();
+        comparisons.start();
       },
       close: closeAll,
     };

@@ -42,6 +42,8 @@ export interface InstanceComparison {
   readonly held: number;
   readonly missing: readonly InstanceDifference[];
   readonly surplus: readonly InstanceDifference[];
+  /** Keys of the claims that differ. */
+  readonly keys: readonly string[];
 }
 
 /**
@@ -60,6 +62,7 @@ export function compareInstances(
   const hidden: Record<string, number> = {};
   const elsewhere: Record<string, number> = {};
   const missing: InstanceDifference[] = [];
+  const keys = new Set<string>();
   let same = 0;
 
   for (const { key, uid, start, line, hiddenBy } of expected) {
@@ -69,23 +72,29 @@ export function compareInstances(
       continue;
     }
     const place = byKey.get(key) ?? (uid === null ? undefined : byUid.get(uid));
-    if (place === undefined) missing.push({ start, line, why: 'not read yet' });
-    else if (place.shownBy !== sourceId && place.why !== null) {
+    if (place === undefined) {
+      missing.push({ start, line, why: 'not read yet' });
+      keys.add(key);
+    } else if (place.shownBy !== sourceId && place.why !== null) {
       const by = place.shownBy ?? place.why;
       elsewhere[by] = (elsewhere[by] ?? 0) + 1;
     } else if (take(left.get(place.meetingId ?? ''), line)) same += 1;
-    else missing.push({ start, line, why: place.shownBy === null ? 'not delivered yet' : 'not so in the target' });
+    else {
+      missing.push({ start, line, why: place.shownBy === null ? 'not delivered yet' : 'not so in the target' });
+      keys.add(place.key);
+    }
   }
 
   const surplus: InstanceDifference[] = [];
   let held = 0;
   for (const place of places) {
     const rest = place.meetingId === null || place.shownBy !== sourceId ? [] : (left.get(place.meetingId) ?? []);
-    if (place.state === 'shown')
+    if (place.state === 'shown') {
       surplus.push(...rest.map(({ start, line }) => ({ start, line, why: 'not in the source' })));
-    else held += rest.length;
+      if (rest.length > 0) keys.add(place.key);
+    } else held += rest.length;
   }
-  return { same, hidden, elsewhere, held, missing, surplus };
+  return { same, hidden, elsewhere, held, missing, surplus, keys: [...keys] };
 }
 
 function take(instances: ShownInstance[] | undefined, line: string): boolean {

@@ -61,6 +61,20 @@ export const EVENTS = {
     'A source needs a person; it is probed hourly until it answers.',
   ),
   'source.resumed': kind<{ source: string }>('info', 'A paused source answers again.'),
+  'source.compared': kind<{
+    source: string;
+    durationMs: number;
+    same: number;
+    hidden: number;
+    elsewhere: number;
+    held: number;
+    missing: number;
+    surplus: number;
+  }>('info', 'A source was compared with its target, as each is once a week; counts are happenings.'),
+  'source.not_compared': kind<{ source: string; code: string; reason: string }>(
+    'warn',
+    'A source or its target could not be read for their weekly comparison; it is tried again within hours.',
+  ),
   'subscription.created': kind<{ source: string; why: string; scope: string; minutes: number }>(
     'info',
     'Graph tells of changes of a source from now on; minutes until the subscription ends unless it is renewed.',

@@ -20,6 +20,19 @@ export interface Source {
    * when the source could not say.
    */
   rebuild(key: string, window: Window, signal: AbortSignal): Promise<Rebuilt>;
+
+  /**
+   * What the source shows in a window, for comparisons: each happening by itself where the source can list them so; not
+   * there: a full reading of its own is as good. Throws SyncError.
+   */
+  instances?(window: Window, signal: AbortSignal): Promise<SourceInstance[]>;
+}
+
+/** Something that a source shows: one happening, or a series with all of its. */
+export interface SourceInstance {
+  /** The claim's key: the series it belongs to, or the event itself. */
+  readonly key: string;
+  readonly series: Series;
 }
 
 export interface Page {

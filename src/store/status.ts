@@ -11,6 +11,11 @@ export interface SourceStatus {
   readonly state: 'fresh' | 'reading' | 'late' | 'paused' | 'failing' | 'needs-operator';
   /** When a reading last proved that we show what the source shows. */
   readonly freshAt: string | null;
+  /** The last reading that ended well: when, how long it took, what it did. */
+  readonly lastReading: Readonly<Record<string, number | string>> | null;
+  /** Happenings by which source and target differed when they were last compared, weekly; should be 0. */
+  readonly drift: number | null;
+  readonly comparedAt: string | null;
   readonly shown: number;
   readonly hidden: number;
   readonly held: number;
@@ -72,6 +77,7 @@ export async function readStatus(db: Db): Promise<Status> {
           and s.fresh_at < now() - (3 * ${pollSeconds} + 60) * interval '1 second' then 'late'
         when s.kind = 'powerautomate' and s.fresh_at < now() - ${flowSilence} then 'late'
         else 'fresh' end as state,
+      s.last_reading as "lastReading", s.drift, ${iso('s.compared_at')} as "comparedAt",
       coalesce(c.shown, 0)::int as shown, coalesce(c.hidden, 0)::int as hidden, coalesce(c.held, 0)::int as held,
       (select count(*)::int from stale_series x where x.source_id = s.id) as stale,
       s.failures, s.paused_code as code, s.paused_reason as reason, s.remedy,

@@ -1,6 +1,6 @@
 import { SyncError } from '../../shared/errors.ts';
 import type { Window } from '../../shared/window.ts';
-import type { Page, Source, Stale } from '../source.ts';
+import type { Page, Source, SourceInstance, Stale } from '../source.ts';
 import { assemble } from './assemble.ts';
 import {
   calendarPath,
@@ -14,7 +14,7 @@ import {
   type Session,
 } from './calendars.ts';
 import type { GraphClient } from './client.ts';
-import { listInstances, type SourceInstance } from './instances.ts';
+import { listInstances } from './instances.ts';
 import { members } from './members.ts';
 import type { Owner } from './people.ts';
 import { rebuildSeries, seriesVersion } from './rebuild.ts';

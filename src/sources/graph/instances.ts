@@ -1,16 +1,15 @@
-import type { Series } from '../../calendar/series.ts';
 import type { Window } from '../../shared/window.ts';
-import { allItems, calendarPath, type Session } from './calendars.ts';
+import { allItems, calendarPath, orPlain, type Session } from './calendars.ts';
+import type { SourceInstance } from '../source.ts';
 import type { Owner } from './people.ts';
 import { singleSeries } from './to-series.ts';
 import { readEvent, type WireCalendar } from './wire.ts';
 
-/** One happening as Graph lists it, each by itself, whatever rule it comes from. */
-export interface SourceInstance {
-  /** The claim's key: the series it belongs to, or the event itself. */
-  readonly key: string;
-  readonly series: Series;
-}
+/** What a comparison looks at. createdDateTime and lastModifiedDateTime cannot be selected (`calendar-list-calendarview.md`). */
+const FIELDS = [
+  'id,type,seriesMasterId,iCalUId,subject,start,end,isAllDay,originalStart,originalStartTimeZone,originalEndTimeZone',
+  'isOrganizer,responseStatus,showAs,sensitivity,categories,isCancelled',
+].join(',');
 
 /**
  * What Graph shows in a window, occurrence by occurrence (plain calendarView, no delta), for comparisons. Occurrences
@@ -22,10 +21,8 @@ export async function listInstances(
   owner: Owner,
   window: Window,
 ): Promise<SourceInstance[]> {
-  const first = await session.getPage(`${calendarPath(calendar)}/calendarView`, {
-    startDateTime: window.from,
-    endDateTime: window.to,
-  });
+  const query = { startDateTime: window.from, endDateTime: window.to, $select: FIELDS };
+  const first = await orPlain(query, (asked) => session.getPage(`${calendarPath(calendar)}/calendarView`, asked));
   return (await allItems(session, first)).flatMap((item): SourceInstance[] => {
     const event = readEvent(item);
     const mapped = singleSeries(event, owner);
