@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely';
 import { removeClaims } from '../../src/store/claims.ts';
+import { approveDeletions } from '../../src/store/deletions.ts';
 import { wantReading } from '../../src/store/sources.ts';
 import { compareWithTruth, type Comparison } from './compare-truth.ts';
 import type { Fault, How } from './graph/faults.ts';
@@ -323,9 +324,10 @@ class RandomHistory {
     for (let round = 0; round < 6; round += 1) {
       await this.stage.passTime();
       await this.stage.sync();
-      // The truth lacks what the guard holds.
+      // The truth lacks what the guard of a source and the ceiling of the target hold.
       const { store } = this.stage.product;
       for (const name of names) await store.transaction((db) => removeClaims(db, { id: name, targetId: 'me' }, 'held'));
+      await store.transaction((db) => approveDeletions(db, 'me'));
     }
     await this.stage.sync();
     const window = { from: `${day(-60)}T00:00:00Z`, to: `${day(300)}T00:00:00Z` };
