@@ -216,6 +216,72 @@ describe('a start that cannot succeed', () => {
   });
 });
 
+describe('a worker killed with -9 between any two requests', () => {
+  type Moment = (kill: () => void) => Promise<unknown>;
+  const beforeGraphAnswers =
+    (request: string): Moment =>
+    (kill) =>
+      new Promise<void>((reached) => {
+        simulator.before(request, () => {
+          kill();
+          reached();
+        });
+      });
+  /** At the `at`th request of a method and all behind it, which get no answer: nothing can go on before the signal. */
+  const withoutAnswer =
+    (on: string, how: 'timeout-stored' | 'timeout-not-stored', at = 1): Moment =>
+    async (kill) => {
+      const fault = caldav.fail({ on, at, how, times: Infinity });
+      await until(`a ${on} waits for its answer`, () => fault.hits > 0, 60_000);
+      kill();
+      fault.stop();
+    };
+  const afterAnswer =
+    (on: string): Moment =>
+    (kill) =>
+      caldav.waitForRequest(({ method }) => method === on).then(kill);
+
+  async function killAt(moment: Moment, worker: Process | null = null): Promise<void> {
+    let killed = worker;
+    const reached = moment(() => killed?.child.kill('SIGKILL'));
+    await query('update source set next_poll_at = now()');
+    killed ??= start('worker');
+    await reached;
+    await killed.ended();
+    expect(killed.child.signalCode).toBe('SIGKILL');
+    await passTimeouts();
+  }
+
+  it('is followed by another that takes over at once, until all is as in Outlook', async () => {
+    const moments = [
+      withoutAnswer('PROPFIND', 'timeout-not-stored'),
+      withoutAnswer('MKCALENDAR', 'timeout-stored'),
+      beforeGraphAnswers('/oauth2/'),
+      beforeGraphAnswers('calendarView/delta'),
+      withoutAnswer('PUT', 'timeout-not-stored', 3),
+      withoutAnswer('PUT', 'timeout-stored', 3),
+      afterAnswer('PUT'),
+    ];
+    for (const [index, moment] of moments.entries()) {
+      addEvents(4, `Event ${index}`);
+      await killAt(moment);
+    }
+    const next = start('worker');
+    await agree(60_000);
+    const [gone, changed] = calendar.events();
+    if (gone !== undefined) calendar.delete(gone);
+    if (changed !== undefined) calendar.updateEvent(changed, { subject: 'Renamed' });
+    await killAt(withoutAnswer('DELETE', 'timeout-stored'), next);
+
+    const last = start('worker');
+    const tookMs = await agree(60_000);
+    process.stdout.write(`after the last kill: ${Math.round(tookMs)} ms to agreement\n`);
+    await until('nothing is under way', async () => (await query('select from intent')).length === 0);
+    expect(await query('select from object')).toHaveLength(27);
+    expect(last.child.exitCode).toBeNull();
+  }, 240_000);
+});
+
 describe('the embedded database', () => {
   it('may be killed under load: the service goes on, and the next start is quick', async () => {
     addEvents(40);
