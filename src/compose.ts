@@ -5,9 +5,12 @@ import { cached } from './cached.ts';
 import { compareSource, type CompareDeps } from './compare/compare-source.ts';
 import type { Env } from './config/env.ts';
 import { instanceSuffix } from './consolidate/identity.ts';
-import { dataReport, type DataReport } from './data-report.ts';
+import { dataReport, type DataReport } from './report/data-report.ts';
 import { openCalDav, type CalDav } from './dav/calendar-client.ts';
+import { planAll } from './deliver/plan-writes.ts';
+import { restoreFromTrash } from './deliver/restore-trash.ts';
 import { flowInbox } from './flow-inbox.ts';
+import type { Operations } from './http/api-routes.ts';
 import { closeServer, createApp, listen } from './http/app.ts';
 import { comparisonKeeper, type ComparisonKeeper } from './jobs/comparisons.ts';
 import { openHints, type Hints } from './jobs/hints.ts';
@@ -122,6 +125,14 @@ export async function compose(options: ComposeOptions): Promise<Product> {
         now: clock.now(),
       });
 
+    const operations: Operations = {
+      store,
+      hint: (kind, id) => hints.send(kind, id),
+      plan: () => planAll(store.db, openTarget, clock.now()),
+      dataReport: reportOn,
+      restore: (id, actor) => restoreFromTrash(store, id, actor),
+    };
+
     const holder = holderName();
     const worker = createWorker({
       store,
@@ -196,7 +207,16 @@ export async function compose(options: ComposeOptions): Promise<Product> {
         const receiver = openPool(databaseUrl, { size: 2, timeoutMs: receiverTimeoutMs });
         opened.push(receiver.close);
         const notifications = { db: receiver.db, secret, hint };
-        const app = createApp({ db: store.db, log, apiKey: env.apiKey, flows, version, startedAt, notifications });
+        const app = createApp({
+          db: store.db,
+          log,
+          apiKey: env.apiKey,
+          flows,
+          version,
+          startedAt,
+          notifications,
+          operations,
+        });
         const server: Server = await listen(app, env.host, env.port);
         opened.push(() => closeServer(server));
         const { port } = server.address() as AddressInfo;

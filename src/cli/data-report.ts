@@ -1,4 +1,4 @@
-import type { DataReport, FieldReport, SourceReport } from '../data-report.ts';
+import type { DataReport, FieldReport, SourceReport } from '../report/data-report.ts';
 import { SyncError } from '../shared/errors.ts';
 import { exitCodes, table, tell, withProduct, type Overrides } from './context.ts';
 

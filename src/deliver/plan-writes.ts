@@ -8,6 +8,7 @@ import { toSyncError } from '../shared/errors.ts';
 import type { Db } from '../store/database.ts';
 import { allowedDeletions, countDeletions } from '../store/deletions.ts';
 import { waitingMeetings, type DueMeeting, type MeetingObject } from '../store/meetings.ts';
+import { readStatus } from '../store/status.ts';
 import { loadTarget, type TargetState } from '../store/targets.ts';
 import { decideMeeting } from './decide-meeting.ts';
 import { isLost } from './pass-ceiling.ts';
@@ -77,6 +78,16 @@ export async function planTarget(db: Db, id: string, now: Date): Promise<Planned
       ? null
       : judgeDeletions({ ...(await countDeletions(db, id)), pendingUpcoming });
   return { target, steps, heldBecause, lost };
+}
+
+/** What waits to be written to each target now, with what would change there. Writes nothing. */
+export async function planAll(db: Db, open: (target: TargetState) => CalDav, now: Date): Promise<TargetPlan[]> {
+  const plans: TargetPlan[] = [];
+  for (const { id } of (await readStatus(db)).targets) {
+    const planned = await planTarget(db, id, now);
+    if (planned !== null) plans.push(await describePlan(open, planned));
+  }
+  return plans;
 }
 
 /** Reads what stands where something would be updated or deleted, to say what changes in it, and what goes. */

@@ -7,7 +7,8 @@ import type { Log } from '../shared/log.ts';
 import type { Db } from '../store/database.ts';
 import { addFlowRoutes, type FlowInbox } from './powerautomate.ts';
 import { answers, readActivity, readStatus } from '../store/status.ts';
-import { addExplain } from './explain.ts';
+import { addApi } from './api.ts';
+import type { Operations } from './api-routes.ts';
 import { addGraphNotifications, type GraphNotificationDeps } from './graph-notifications.ts';
 
 export interface HttpDeps {
@@ -16,6 +17,8 @@ export interface HttpDeps {
   readonly apiKey: string | null;
   readonly version: string;
   readonly startedAt: Date;
+  /** What the JSON API does; without it its addresses are not there. */
+  readonly operations?: Operations;
   /** Takes in what flows post; without it their addresses are not there. */
   readonly flows?: FlowInbox;
   /** Takes in Graph's notifications; without it their addresses are not there. */
@@ -51,7 +54,8 @@ export function createApp(deps: HttpDeps): Koa {
     };
   });
 
-  addExplain(router, { db: deps.db, guard: requireKey(deps.apiKey) });
+  if (deps.operations !== undefined)
+    addApi(router, { operations: deps.operations, guard: requireKey(deps.apiKey), version: deps.version });
 
   app.use(router.routes());
   app.use(router.allowedMethods());
@@ -66,7 +70,17 @@ function refusal(message: string, code: string): SyncError {
 }
 
 const statuses: Readonly<Record<string, number>> = {
+  'http.invalid_value': 400,
+  'http.missing_query': 400,
+  'http.not_json': 400,
+  'http.too_large': 413,
   'http.unauthorized': 401,
+  'config.missing_entry': 404,
+  'pin.unknown_meeting': 404,
+  'pin.ambiguous': 409,
+  'pin.no_copy': 409,
+  'guard.not_gone': 409,
+  'trash.not_restorable': 409,
   'http.not_found': 404,
   'http.method_not_allowed': 405,
   'internal.unexpected': 500,

@@ -1,8 +1,8 @@
-import { redact, type PrivateItems, type Privacy } from './calendar/privacy.ts';
-import { renderSeries } from './calendar/render.ts';
-import type { Entry, Series } from './calendar/series.ts';
-import type { Model, SourceConfig, Tenant } from './config/model.ts';
-import { conflictDays, removalDays, tombstoneDays, trashDays } from './store/clean-up.ts';
+import { redact, type PrivateItems, type Privacy } from '../calendar/privacy.ts';
+import { renderSeries } from '../calendar/render.ts';
+import type { Entry, Series } from '../calendar/series.ts';
+import type { Model, SourceConfig, Tenant } from '../config/model.ts';
+import { conflictDays, removalDays, tombstoneDays, trashDays } from '../store/clean-up.ts';
 
 /** Where one field of an event goes. */
 export interface FieldReport {
