@@ -106,7 +106,8 @@ export async function startFaultProxy(target: string, options: FaultProxyOptions
         return send(response, request, databaseFailure);
       }
       case 'timeout-stored':
-        return void (await forward(request));
+        await forward(request);
+        return;
       case 'reset-after':
         await forward(request);
         return void response.destroy();

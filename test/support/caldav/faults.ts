@@ -79,7 +79,11 @@ export function openFaultBook(): FaultBook {
           return fault.hits;
         },
         release: async () => {
-          await Promise.all(fault.held.splice(0).map((work) => work()));
+          await Promise.all(
+            fault.held.splice(0).map(async (work) => {
+              await work();
+            }),
+          );
         },
         stop: () => {
           active.delete(fault);
