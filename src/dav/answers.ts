@@ -260,13 +260,23 @@ function judge(answer: Answer, asked: Asked): Verdict {
   return askOperator('dav.unexpected', 'we did not expect that', 'Report this server and its answer.');
 }
 
-/** `Retry-After` (seconds, fractions too, or an HTTP date) as the instant to wait for. */
+/** Nobody means to be left alone for longer; it is asked again then. */
+const longestWaitMs = 6 * 3_600_000;
+
+/**
+ * `Retry-After` (seconds, fractions too, or an HTTP date) as the instant to wait for. A date is counted from the
+ * server's own clock, which may be off.
+ */
 function retryAt(answer: Answer, now: Date): Recovery {
-  const text = answer.headers.get('retry-after');
-  if (text === null) return later;
+  const text = answer.headers.get('retry-after')?.trim() ?? '';
+  if (text === '') return later;
   const seconds = Number(text);
-  const at = new Date(Number.isFinite(seconds) ? now.getTime() + seconds * 1_000 : Date.parse(text));
-  return Number.isNaN(at.getTime()) ? later : { kind: 'retry', notBefore: at };
+  const serverNow = Date.parse(answer.headers.get('date') ?? '');
+  const waitMs = Number.isFinite(seconds)
+    ? seconds * 1_000
+    : Date.parse(text) - (Number.isNaN(serverNow) ? now.getTime() : serverNow);
+  if (Number.isNaN(waitMs)) return later;
+  return { kind: 'retry', notBefore: new Date(now.getTime() + Math.min(Math.max(waitMs, 0), longestWaitMs)) };
 }
 
 /** Codes of a connection that never came about, so that nothing can have been stored. */

@@ -80,7 +80,9 @@ export interface CalDav {
   get(href: string, signal?: AbortSignal): Promise<DavObject | null>;
   /** The present etag; null when the calendar is there and the object is not. */
   etagOf(href: string, signal?: AbortSignal): Promise<string | null>;
-  /** All objects of a calendar. */
+  /** The calendar's present sync token, by one small request; null where the server has none. */
+  syncToken(calendarHref: string, signal?: AbortSignal): Promise<string | null>;
+  /** All objects of a calendar; one that the server keeps several times under one name is listed as often. */
   list(calendarHref: string, signal?: AbortSignal): Promise<DavEntry[]>;
   /**
    * What changed since `syncToken`; null lists everything. Asks until the token is the calendar's present one. Throws
@@ -154,6 +156,11 @@ export function openCalDav(account: DavAccount, options: DavOptions = {}): CalDa
   async function discover(signal?: AbortSignal): Promise<DavHome> {
     home ??= await discoverHome(account.url, origin, { find, isSabre }, signal);
     return home;
+  }
+
+  async function presentToken(calendarHref: string, signal?: AbortSignal): Promise<string | null> {
+    const { entries } = await find(calendarHref, '0', { 'd:sync-token': {} }, signal);
+    return textOf(entryOf(entries, calendarHref)?.props['syncToken']);
   }
 
   async function present(href: string, signal?: AbortSignal): Promise<void> {
@@ -255,13 +262,14 @@ export function openCalDav(account: DavAccount, options: DavOptions = {}): CalDa
       return objectsOf(entries, calendarHref).map((entry) => ({ href: entry.href, etag: etagOf(entry) }));
     },
 
+    async syncToken(calendarHref, signal) {
+      return await within(calendarHref, signal, () => presentToken(calendarHref, signal));
+    },
+
     async changes(calendarHref, syncToken, signal) {
       return await within(calendarHref, signal, () =>
         readChanges(syncToken, calendarHref, {
-          presentToken: async () => {
-            const { entries } = await find(calendarHref, '0', { 'd:sync-token': {} }, signal);
-            return textOf(entryOf(entries, calendarHref)?.props['syncToken']);
-          },
+          presentToken: () => presentToken(calendarHref, signal),
           report: async (token) => {
             const { entries, syncToken: next } = await multistatus('REPORT', calendarHref, signal, (params) =>
               syncCollection({

@@ -7,7 +7,13 @@
 export function toHref(found: string, requestUrl: string, origin: string): string {
   const url = new URL(found, requestUrl);
   url.hash = '';
-  return url.origin === origin ? `${url.pathname}${url.search}` : url.href;
+  return url.origin === origin || isUpgrade(url, origin) ? `${url.pathname}${url.search}` : url.href;
+}
+
+/** The same host by TLS: where a server sends everybody that comes by plain HTTP. */
+function isUpgrade(url: URL, origin: string): boolean {
+  const from = new URL(origin);
+  return from.protocol === 'http:' && url.protocol === 'https:' && url.hostname === from.hostname;
 }
 
 /** The URL to ask for an href. */
@@ -38,12 +44,12 @@ export function hrefKey(href: string): string {
 }
 
 /**
- * Whether credentials of the account may go to `url`: to the account's own origin, and for iCloud to its partitions
- * (`pNN-caldav.icloud.com`, found by discovery) over TLS.
+ * Whether credentials of the account may go to `url`: to the account's own origin, to the same host by TLS, and for
+ * iCloud to its partitions (`pNN-caldav.icloud.com`, found by discovery) over TLS.
  */
 export function isTrustedUrl(url: string, origin: string): boolean {
   const { origin: target, protocol, hostname } = new URL(url);
-  if (target === origin) return true;
+  if (target === origin || isUpgrade(new URL(url), origin)) return true;
   const isICloud = (host: string): boolean => host === 'icloud.com' || host.endsWith('.icloud.com');
   return protocol === 'https:' && isICloud(hostname) && isICloud(new URL(origin).hostname);
 }

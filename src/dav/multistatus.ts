@@ -69,9 +69,10 @@ export function componentsOf(entry: Entry): string[] {
   );
 }
 
-/** An etag as it goes into `If-Match`; null when the server names none. */
+/** An etag as it goes into `If-Match`; null when the server names none, or a weak one, which no condition can hold to. */
 export function etagOf(entry: Entry): string | null {
-  return textOf(entry.props['getetag']);
+  const etag = textOf(entry.props['getetag']);
+  return etag?.startsWith('W/') === true ? null : etag;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { CalDav, CalendarChanges } from '../dav/calendar-client.ts';
+import type { CalDav } from '../dav/calendar-client.ts';
 import { DavError } from '../dav/dav-error.ts';
 import type { Store } from '../store/database.ts';
 import {
@@ -12,7 +12,7 @@ import {
 import { recordHistory, type HistoryEntry } from '../store/history.ts';
 import { wantMeetings } from '../store/meetings.ts';
 import { takeUnclaimed, unreadSources, type Standing } from '../store/restored.ts';
-import { recordChecked, type TargetCalendarState, type TargetState } from '../store/targets.ts';
+import { compareAllSoon, recordChecked, type TargetCalendarState, type TargetState } from '../store/targets.ts';
 import {
   hasNameOfOurs,
   isSent,
@@ -63,9 +63,11 @@ export async function checkDrift(
   const objects = await standingObjects(store.db, target.id, calendar.id, hrefs);
   const byHref = new Map(objects.map((object) => [object.href, object]));
 
+  const duplicates = isFull ? listedTwice(present, byHref) : [];
+  const doubled = new Set(duplicates.map((one) => one.href));
   const changed = present.filter((one) => {
     const object = byHref.get(one.href);
-    return object !== undefined && (object.etag !== one.etag || one.etag === null);
+    return object !== undefined && !doubled.has(one.href) && (object.etag !== one.etag || one.etag === null);
   });
   const unknown = present.filter((one) => !byHref.has(one.href));
   const suspects = unknown.filter((one) => hasNameOfOurs(one.href) || (!isFull && unknown.length <= mostForeignRead));
@@ -82,7 +84,6 @@ export async function checkDrift(
   const removed = objects.map((object) => object.href).filter((one) => !names.has(one));
   const steps = planDrift({ objects, changed: changed.map(withBody), removed, mode: target.drift });
   const strangers = suspects.map(withBody).filter((one) => one.body !== null);
-  const duplicates = isFull ? listedTwice(present, byHref) : [];
   return await apply(store, dav, target, calendar, { steps, strangers, duplicates, checked }, signal);
 }
 
@@ -97,19 +98,8 @@ async function look(dav: CalDav, calendar: TargetCalendarState, href: string, si
     }
   }
   // The token first: what changes between the two is then listed twice rather than missed.
-  const token = await presentToken(dav, href, signal);
+  const token = await dav.syncToken(href, signal);
   return { present: await dav.list(href, signal), removed: null, syncToken: token };
-}
-
-/** Null where the server has no sync-collection: its calendars are listed each time. */
-async function presentToken(dav: CalDav, href: string, signal: AbortSignal): Promise<string | null> {
-  try {
-    const all: CalendarChanges = await dav.changes(href, null, signal);
-    return all.syncToken;
-  } catch (thrown) {
-    if (thrown instanceof DavError && thrown.code === 'dav.sync_unsupported') return null;
-    throw thrown;
-  }
 }
 
 /** Ours of which the calendar holds several rows under one name: two creations at once on a server that allows that. */
@@ -203,6 +193,9 @@ async function apply(
     await wantMeetings(db, [...wanted]);
     for (const line of lines) await recordHistory(db, line);
     await recordChecked(db, target.id, calendar.id, checked);
+    // A creation that landed late may stand beside the one that came after it: only a list of all shows both.
+    if (!checked.isFull && (adopted.length > 0 || steps.some((step) => step.why === 'late-write')))
+      await compareAllSoon(db, target.id, calendar.id);
   });
   return wanted.size + taken;
 }

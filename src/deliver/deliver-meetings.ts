@@ -245,7 +245,6 @@ class DeliverPass {
       this.failedInARow = 0;
       await this.recorder.add({ writes, delivered: deliveredOf(meeting, decision) });
     } catch (thrown) {
-      const error = toSyncError(thrown);
       const rest = intents.slice(writes.length);
       const [failed, ...untouched] = rest;
       await closeIntents(
@@ -253,12 +252,37 @@ class DeliverPass {
         untouched.map((intent) => intent.id),
       );
       if (failed !== undefined) await this.settleLater(failed, thrown);
+      const error = await this.seenFromAfar(toSyncError(thrown), failed);
       for (const intent of rest) this.unsent.delete(intent.id);
       if (writes.length > 0) await this.recorder.add({ writes, delivered: null });
       if (blameFor(error) === 'worker' || error.code === 'internal.unexpected') await this.recorder.drain();
       if (blameFor(error) === 'calendar') await this.holdCalendar(target.id, failed, meeting, error);
       else await this.recordFailure(meeting, error);
     }
+  }
+
+  /**
+   * A refusal that is not from the calendar server (a firewall that dislikes one text, a proxy that is out of order)
+   * concerns the one event where the server answers another question well.
+   */
+  private async seenFromAfar(error: SyncError, intent: Intent | undefined): Promise<SyncError> {
+    if (!(error instanceof DavError) || error.code !== 'dav.not_ready' || intent === undefined) return error;
+    if (error.status === null || error.status < 400 || error.status >= 500) return error;
+    const { dav, signal, calendarHrefs } = this.context;
+    const calendarHref = calendarHrefs.get(intent.calendarId);
+    if (calendarHref === undefined) return error;
+    try {
+      await dav.syncToken(calendarHref, signal);
+    } catch {
+      return error;
+    }
+    return new DavError(error.message, {
+      code: 'dav.refused_on_the_way',
+      outcome: error.outcome,
+      status: error.status,
+      recovery: { kind: 'retry' },
+      cause: error,
+    });
   }
 
   /** Instant (`performance.now()`) by which all requests of the meeting must have ended. */

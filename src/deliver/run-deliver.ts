@@ -83,7 +83,9 @@ export async function runDeliver(
     return { kind: 'done', counts };
   } catch (thrown) {
     if (signal.aborted) return { kind: 'failed', error: stopped(), counts };
-    return { kind: 'failed', error: await recordRunFailure(deps, target, thrown), counts };
+    // A server that took something in this run is not one that has been failing ever longer.
+    const failures = counts.created + counts.updated + counts.deleted > 0 ? 0 : target.failures;
+    return { kind: 'failed', error: await recordRunFailure(deps, { ...target, failures }, thrown), counts };
   } finally {
     if (Object.values(counts).some((count) => count > 0))
       deps.log.event('deliver.run.finished', {
@@ -151,7 +153,7 @@ async function recordRunFailure(deps: DeliverDeps, target: TargetState, thrown: 
         : backoffMs(target.failures + 1, deps.random(), 1_000, 5 * 60_000);
   const paused =
     recovery.kind === 'operator' ? { code: error.code, reason: error.message, remedy: recovery.remedy } : null;
-  await recordTargetFailure(deps.store.db, target.id, { afterMs, paused });
+  await recordTargetFailure(deps.store.db, target.id, { failures: target.failures + 1, afterMs, paused });
   await recordHistory(deps.store.db, {
     status: 'error',
     action: recovery.kind === 'operator' ? 'pause' : 'deliver',

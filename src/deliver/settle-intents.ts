@@ -9,7 +9,7 @@ import {
   type Intent,
   type WriteRight,
 } from '../store/objects.ts';
-import { checkSoon } from '../store/targets.ts';
+import { checkSoon, compareAllSoon } from '../store/targets.ts';
 import { lastInTrash } from '../store/trash.ts';
 import { isOurs } from './write-object.ts';
 
@@ -48,6 +48,9 @@ export async function settleIntents(
   }
   for (const calendarId of new Set(intents.map((intent) => intent.calendarId)))
     await checkSoon(store.db, targetId, calendarId, lookAgainMs);
+  // Two creations of one name may both have worked; a list of all shows it, and nothing else.
+  for (const calendarId of new Set(intents.flatMap((one) => (one.action === 'put' ? one.calendarId : []))))
+    await compareAllSoon(store.db, targetId, calendarId);
   return intents.length;
 }
 

@@ -46,7 +46,7 @@ export async function writeObject(dav: CalDav, request: WriteRequest, signal: Ab
     if (body !== wanted.text) await request.announce(bodyMd5);
     const result = await dav.put(wanted.href, body, condition, signal);
     if (result.kind === 'stored') {
-      const etag = result.etag ?? (await tryEtag(dav, wanted.href, signal));
+      const etag = result.etag ?? (await etagOfOurs(dav, wanted, signal));
       return { etag, bodyMd5, hasClientState: body !== wanted.text, isRepair };
     }
     if (attempt === mostAttempts) throw contended(wanted.href);
@@ -58,9 +58,14 @@ export async function writeObject(dav: CalDav, request: WriteRequest, signal: Ab
         known.fingerprint !== null &&
         fingerprintOf(there.was) !== known.fingerprint &&
         !isSent(known.sentBodies, there.etag, there.was);
-      [condition, body] = [{ ifMatch: there.etag }, there.body];
+      [condition, body] = [conditionOn(there.etag), there.body];
     }
   }
+}
+
+/** Without a strong etag nothing can be asked for: we have just read what stands there, and nobody else of us writes. */
+function conditionOn(etag: string | null): PutCondition {
+  return etag === null ? null : { ifMatch: etag };
 }
 
 async function firstAttempt(
@@ -75,7 +80,7 @@ async function firstAttempt(
   if (known.fingerprint !== null && known.etag !== null && !known.hasClientState)
     return [{ ifMatch: known.etag }, wanted.text];
   const there = await adopt(dav, wanted, signal);
-  return there === null ? [{ ifNoneMatch: '*' }, wanted.text] : [{ ifMatch: there.etag }, there.body];
+  return there === null ? [{ ifNoneMatch: '*' }, wanted.text] : [conditionOn(there.etag), there.body];
 }
 
 /** Reads what stands at our href: null when nothing does; ours with its client state merged into our text. */
@@ -83,19 +88,24 @@ async function adopt(
   dav: CalDav,
   wanted: WantedObject,
   signal: AbortSignal,
-): Promise<{ etag: string; body: string; was: string } | null> {
+): Promise<{ etag: string | null; body: string; was: string } | null> {
   const there = await dav.get(wanted.href, signal);
   if (there === null) return null;
   if (!isOurs(there.body, wanted.uid)) throw foreign(wanted.href);
   const etag = there.etag ?? (await dav.etagOf(wanted.href, signal));
-  if (etag === null) return null;
   return { etag, body: mergeClientState(wanted.text, there.body), was: there.body };
 }
 
-/** The write is done, whatever becomes of asking for its etag: without one the next write looks first. */
-async function tryEtag(dav: CalDav, href: string, signal: AbortSignal): Promise<string | null> {
+/**
+ * The etag of what stands there, if that shows what we wrote: a server that names no etag may have changed the text, and
+ * somebody else may have been there since. The write is done whatever becomes of asking; without an etag the next write
+ * and the next look at what changed read first.
+ */
+async function etagOfOurs(dav: CalDav, wanted: WantedObject, signal: AbortSignal): Promise<string | null> {
   try {
-    return await dav.etagOf(href, signal);
+    const there = await dav.get(wanted.href, signal);
+    if (there === null || fingerprintOf(there.body) !== wanted.fingerprint) return null;
+    return there.etag ?? (await dav.etagOf(wanted.href, signal));
   } catch (thrown) {
     if (thrown instanceof DavError) return null;
     throw thrown;

@@ -83,6 +83,12 @@ export async function checkSoon(db: Db, targetId: string, calendarId: string, in
     where target_id = ${targetId} and id = ${calendarId}`.execute(db);
 }
 
+/** The next look at the calendar compares all of it. */
+export async function compareAllSoon(db: Db, targetId: string, calendarId: string): Promise<void> {
+  await sql`
+    update target_calendar set listed_at = null where target_id = ${targetId} and id = ${calendarId}`.execute(db);
+}
+
 /** The server says that the calendar is not there. True when it was there before. */
 export async function recordGone(db: Db, targetId: string, calendarId: string): Promise<boolean> {
   const found = await sql<{ wasThere: boolean }>`
@@ -108,10 +114,10 @@ export async function recordTargetWorks(db: Db, targetId: string, hasWritten: bo
 export async function recordTargetFailure(
   db: Db,
   targetId: string,
-  failure: { afterMs: number; paused: { code: string; reason: string; remedy: string } | null },
+  failure: { failures: number; afterMs: number; paused: { code: string; reason: string; remedy: string } | null },
 ): Promise<void> {
   await sql`
-    update target set failures = failures + 1, not_before = now() + ${failure.afterMs} * interval '1 millisecond',
+    update target set failures = ${failure.failures}, not_before = now() + ${failure.afterMs} * interval '1 millisecond',
       paused_code = ${failure.paused?.code ?? null}, paused_reason = ${failure.paused?.reason ?? null},
       remedy = ${failure.paused?.remedy ?? null}
     where id = ${targetId}`.execute(db);

@@ -171,11 +171,19 @@ describe('what a failed write means', () => {
     ['fractions', '0.5', '2026-05-01T12:00:00.500Z'],
     ['a date', 'Fri, 01 May 2026 13:00:00 GMT', '2026-05-01T13:00:00.000Z'],
     ['nonsense', 'soon', undefined],
-    ['more than time holds', '1e300', undefined],
+    ['six hours at most', '1e300', '2026-05-01T18:00:00.000Z'],
+    ['a date that is past', 'Fri, 01 May 2026 11:00:00 GMT', '2026-05-01T12:00:00.000Z'],
   ])('waits as Retry-After says: %s', (_name, text, at) => {
     const { recovery } = failureOf(answered(503, { 'retry-after': text }), asked('PUT'));
 
     expect(recovery.kind === 'retry' ? recovery.notBefore?.toISOString() : recovery).toBe(at);
+  });
+
+  it('counts a date of Retry-After from the clock of the server', () => {
+    const headers = { 'retry-after': 'Fri, 01 May 2026 10:05:00 GMT', date: 'Fri, 01 May 2026 10:00:00 GMT' };
+    const { recovery } = failureOf(answered(503, headers), asked('PUT'));
+
+    expect(recovery.kind === 'retry' ? recovery.notBefore?.toISOString() : recovery).toBe('2026-05-01T12:05:00.000Z');
   });
 });
 

@@ -97,6 +97,57 @@ describe('a write that lands after its time-out', () => {
   });
 });
 
+describe('a creation that lands beside the one that came after it', () => {
+  it.each(['Old', 'New'])('is found and taken away: %s', async (late) => {
+    if (realUrl !== null) return; // needs a server that falls asleep between its checks and its insertion
+    world = await aDeliveryWorld({ writeTimeoutMs: shortMs });
+    await world.source('a');
+    await world.run();
+    const fault = world.faults.fail({ on: 'PUT', how: 'late-store' });
+    await world.says('a', { x: aMeeting('uid', late) });
+    await world.run();
+    await world.says('a', { x: aMeeting('uid', 'New') });
+    await world.settle();
+    await fault.release();
+    const rows = await world.hand.list(await world.href());
+    expect(rows).toHaveLength(2);
+    expect(rows[0]?.href).toBe(rows[1]?.href);
+
+    // As often as a calendar is looked at anyhow after a request was lost.
+    await world.settle({ look: true });
+    await world.settle({ look: true });
+
+    expect(await world.hand.list(await world.href())).toHaveLength(1);
+    expect(titles(await world.standing())).toEqual(['New']);
+    expect((await world.history('drift')).map((one) => one.code)).toContain('drift.duplicate_removed');
+  });
+});
+
+describe('a firewall that dislikes one event', () => {
+  it('keeps no other from being delivered, and is told', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    await world.run();
+    const fault = world.faults.fail({
+      on: 'PUT',
+      times: 1_000,
+      match: ({ body }) => body.includes('Select from'),
+      how: { status: 403, headers: { 'Content-Type': 'text/html' }, body: '<h1>Forbidden</h1>' },
+    });
+    await world.says('a', {
+      a: aMeeting('uid-a', 'Select from'),
+      b: aMeeting('uid-b', 'B'),
+      c: aMeeting('uid-c', 'C'),
+    });
+    expect((await world.run()).kind).toBe('done');
+    expect(titles(await world.standing())).toEqual(['B', 'C']);
+    expect((await world.history('deliver')).map((one) => one.code)).toEqual(['dav.refused_on_the_way']);
+    fault.stop();
+    await world.settle();
+    expect(titles(await world.standing())).toEqual(['B', 'C', 'Select from']);
+  });
+});
+
 describe('a server that is out of order', () => {
   const snapshot = async (): Promise<unknown> => [
     (await sql`select id, done_version, failures, code, not_before from meeting order by id`.execute(world.store.db))
