@@ -37,6 +37,7 @@ import { decideMeeting, type Decision } from './decide-meeting.ts';
 import { Ceiling } from './pass-ceiling.ts';
 import { leaseLost, WriteRecorder } from './record-writes.ts';
 import { contended, foreign, isOurs, md5, writeObject } from './write-object.ts';
+import { Gate, WriterPace, writersAtMost } from './writer-pace.ts';
 
 export interface DeliverCounts {
   created: number;
@@ -79,10 +80,18 @@ interface Chunk {
   readonly last: DueMeeting | null;
 }
 
-/** Baikal's SQLite gains nothing from more than two writers (measured: more connections only add tail). */
-const writersAtATime = 2;
+/** By account, so that what was found of a server is kept while its settings are. */
+const paces = new WeakMap<CalDav, WriterPace>();
+function paceOf(dav: CalDav): WriterPace {
+  const pace = paces.get(dav) ?? new WriterPace();
+  paces.set(dav, pace);
+  return pace;
+}
+
 const chunkSize = 100;
 const failuresThatBlameTheTarget = 3;
+/** What a server says, or does not say, that has more to do than it can. */
+const tooMuch = new Set(['dav.timeout', 'dav.busy', 'dav.unavailable', 'dav.server_error']);
 
 /**
  * Makes a target show what is wanted: writes first, over everything that is due, then deletions, so that a meeting that
@@ -95,6 +104,7 @@ export async function deliverMeetings(context: DeliverContext): Promise<void> {
 class DeliverPass {
   private readonly context: DeliverContext;
   private readonly recorder: WriteRecorder;
+  private readonly pace: WriterPace;
   /** Meetings of which nothing is wanted any more. */
   private readonly deferred: string[] = [];
   private readonly ceiling: Ceiling;
@@ -107,6 +117,7 @@ class DeliverPass {
     this.context = context;
     this.recorder = new WriteRecorder(context.store.db, context.target.id);
     this.ceiling = new Ceiling(context);
+    this.pace = paceOf(context.dav);
   }
 
   /** False when there was nothing to do. */
@@ -142,20 +153,25 @@ class DeliverPass {
       }
     }
     const queue = ready(() => this.isEnding);
+    const gate = new Gate(this.pace);
     const writer = async (): Promise<void> => {
-      try {
-        for (;;) {
+      for (let isDone = false; !isDone;) {
+        await gate.enter();
+        try {
           const next = await queue.next();
-          if (next.done === true || this.isEnding) return;
+          isDone = next.done === true || this.isEnding;
+          if (next.done === true || isDone) continue;
           this.context.signal.throwIfAborted();
           await this.deliverOne(next.value);
+        } catch (thrown) {
+          this.isEnding = true;
+          throw thrown;
+        } finally {
+          gate.leave();
         }
-      } catch (thrown) {
-        this.isEnding = true;
-        throw thrown;
       }
     };
-    const results = await Promise.allSettled(Array.from({ length: writersAtATime }, writer));
+    const results = await Promise.allSettled(Array.from({ length: writersAtMost }, writer));
     results.push(...(await Promise.allSettled([this.recorder.drain()])));
     const failed = results.find((result) => result.status === 'rejected');
     if (failed === undefined) return;
@@ -253,6 +269,7 @@ class DeliverPass {
       );
       if (failed !== undefined) await this.settleLater(failed, thrown);
       const error = await this.seenFromAfar(toSyncError(thrown), failed);
+      if (tooMuch.has(error.code)) this.pace.slowDown();
       for (const intent of rest) this.unsent.delete(intent.id);
       if (writes.length > 0) await this.recorder.add({ writes, delivered: null });
       if (blameFor(error) === 'worker' || error.code === 'internal.unexpected') await this.recorder.drain();
@@ -317,6 +334,7 @@ class DeliverPass {
         step.do === 'delete'
           ? await this.remove(meeting, step, limit.signal)
           : await this.write(meeting, step, intent, limit.signal);
+      this.pace.wrote(performance.now());
       const { calendarId, part, href, uid } = intent;
       return {
         intentId: intent.id,
