@@ -17,5 +17,6 @@ COPY --from=build /app/dist /app/dist
 WORKDIR /config
 USER 1000:1000
 EXPOSE 3000
-ENTRYPOINT ["node", "/app/dist/main.js"]
+# A small young generation: 25 MB less memory (docs/operations.md).
+ENTRYPOINT ["node", "--max-semi-space-size=2", "/app/dist/main.js"]
 CMD ["serve"]
