@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { consentDesk } from './access/consent-desk.ts';
+import { proveTenant } from './access/prove-tenant.ts';
 import { cached } from './cached.ts';
 import { compareSource, type CompareDeps } from './compare/compare-source.ts';
 import type { Env } from './config/env.ts';
@@ -17,6 +19,7 @@ import { openHints, type Hints } from './jobs/hints.ts';
 import { holderName } from './jobs/holder.ts';
 import { writeTimeoutMs } from './jobs/with-lease.ts';
 import { subscriptionKeeper, type SubscriptionKeeper } from './jobs/subscriptions.ts';
+import { tenantKeeper, type TenantKeeper } from './jobs/tenants.ts';
 import { createWorker, type Worker } from './jobs/worker.ts';
 import { sourceOpener, type SourceOpener } from './open-sources.ts';
 import { systemClock, type Clock } from './shared/clock.ts';
@@ -30,6 +33,7 @@ import { instanceOf, openPool, openStore, type Store } from './store/database.ts
 import { startEmbedded } from './store/embedded-postgres.ts';
 import { notificationSecret } from './store/subscriptions.ts';
 import type { TargetState } from './store/targets.ts';
+import type { DueProof, ProofRecord } from './store/tenant-access.ts';
 import { version } from './version.ts';
 
 /** Graph waits 3 s for its 202; what was not stored by then it sends again. */
@@ -56,6 +60,9 @@ export interface Product {
   readonly subscriptions: SubscriptionKeeper;
   readonly comparisons: ComparisonKeeper;
   readonly comparing: CompareDeps;
+  readonly tenants: TenantKeeper;
+  /** Tries what a tenant lets us read, and records it. */
+  prove(tenant: DueProof, signal: AbortSignal): Promise<ProofRecord>;
   readonly databaseKind: 'embedded' | 'server';
   readonly sources: SourceOpener;
   /** What becomes of a tenant's data; null: there is no such tenant. */
@@ -175,6 +182,17 @@ export async function compose(options: ComposeOptions): Promise<Product> {
     });
     opened.push(() => subscriptions.stop());
 
+    const prove: Product['prove'] = (tenant, signal) =>
+      proveTenant({ store, log, clock, random, open: (id) => sources.graph(id) }, tenant, signal);
+    const tenants = tenantKeeper({ store, log, prove });
+    opened.push(() => tenants.stop());
+    const { publicUrl } = env;
+    const mint = (): string => randomBytes(24).toString('base64url');
+    const consent =
+      publicUrl === null
+        ? {}
+        : { consent: { publicUrl, desk: consentDesk({ store, box, log, clock, mint, publicUrl, prove }) } };
+
     const flows = flowInbox({
       store,
       instance,
@@ -199,6 +217,8 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       subscriptions,
       comparisons,
       comparing,
+      tenants,
+      prove,
       databaseKind: embedded === null ? 'server' : 'embedded',
       sources,
       openTarget,
@@ -216,6 +236,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
           startedAt,
           notifications,
           operations,
+          ...consent,
         });
         const server: Server = await listen(app, env.host, env.port);
         opened.push(() => closeServer(server));
@@ -226,6 +247,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
         await worker.start();
         subscriptions.start();
         comparisons.start();
+        tenants.start();
       },
       close: closeAll,
     };

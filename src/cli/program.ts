@@ -5,6 +5,7 @@ import { version } from '../version.ts';
 import { backup } from './backup.ts';
 import { applyCommand, diffCommand, exportCommand } from './apply.ts';
 import { showAudit, showConflicts } from './books.ts';
+import { consent } from './consent.ts';
 import { exitCodes, tellFailure, type Overrides } from './context.ts';
 import { doctor } from './doctor.ts';
 import { explain } from './explain.ts';
@@ -138,6 +139,21 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     .addOption(json)
     .action(async (options: Json) => {
       code = await doctor(options.json ?? false, overrides);
+    });
+
+  command('consent <tenant>', 'Make a link that opens the consent pages for a tenant’s administrator.', [
+    'consent contoso',
+    'consent agency --hours 24',
+    'consent agency --script > grant.ps1',
+    'consent agency --close',
+  ])
+    .option('--hours <n>', 'how long the link opens them', parseCount, 72)
+    .option('--close', 'close all links of the tenant instead')
+    .option('--script', 'print the PowerShell script of the scoped way instead')
+    .addOption(json)
+    .action(async (tenant: string, options: Json & { hours: number; close?: boolean; script?: boolean }) => {
+      const { hours, close = false, script = false } = options;
+      code = await consent(tenant, { json: options.json ?? false, hours, close, script }, overrides);
     });
 
   command(

@@ -20,6 +20,11 @@ export interface Tenant {
   readonly ceiling: Privacy;
   /** Whether Graph may be asked to tell of changes, where PUBLIC_URL is set; absent: it may. */
   readonly notifications?: boolean;
+  /** How long its events stay after access was withdrawn, proven; 0: until somebody removes them. Absent: 30. */
+  readonly keepWithdrawnDays?: number;
+  /** The day (`2027-01-31`) on which the client secret ends, where the operator says it. */
+  readonly secretExpires?: string | null;
+  /** Null: people sign in by themselves. */
   readonly credential: Credential | null;
 }
 

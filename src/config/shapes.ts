@@ -56,6 +56,9 @@ const days = (most: number): z.ZodType<number, number> =>
   z.number().refine((count) => Number.isInteger(count) && count >= 0 && count <= most, {
     error: `is no number of days. Give a whole number, 0 to ${most}.`,
   });
+const day = z.string().refine((text) => /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(Date.parse(text)), {
+  error: 'is no day. Write it like 2027-01-31.',
+});
 const pattern = z
   .string()
   .refine(isPattern, { error: 'is no regular expression. Escape . * + ? ( ) [ ] { } | with \\.' });
@@ -119,7 +122,9 @@ export const tenantShape = z.strictObject({
   access: z.enum(['scoped', 'tenant-wide']).default('scoped'),
   ceiling: privacy.default('full'),
   notifications: z.boolean().default(true),
+  keepWithdrawnDays: days(3_650).default(30),
   secret: secret.optional(),
+  secretExpires: day.nullable().default(null),
   certificate: pemPair.optional(),
   signIn: z.literal('delegated').optional(),
 });

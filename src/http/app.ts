@@ -9,6 +9,7 @@ import { addFlowRoutes, type FlowInbox } from './powerautomate.ts';
 import { answers, readActivity, readStatus } from '../store/status.ts';
 import { addApi } from './api.ts';
 import type { Operations } from './api-routes.ts';
+import { addConsent, type ConsentRoutes } from './consent.ts';
 import { addGraphNotifications, type GraphNotificationDeps } from './graph-notifications.ts';
 
 export interface HttpDeps {
@@ -23,6 +24,8 @@ export interface HttpDeps {
   readonly flows?: FlowInbox;
   /** Takes in Graph's notifications; without it their addresses are not there. */
   readonly notifications?: Pick<GraphNotificationDeps, 'db' | 'secret' | 'hint'>;
+  /** Opens consent pages; without PUBLIC_URL there are none. */
+  readonly consent?: ConsentRoutes;
 }
 
 /** The product's HTTP door: a table of routes over named steps. */
@@ -56,6 +59,7 @@ export function createApp(deps: HttpDeps): Koa {
 
   if (deps.operations !== undefined)
     addApi(router, { operations: deps.operations, guard: requireKey(deps.apiKey), version: deps.version });
+  if (deps.consent !== undefined) addConsent(router, deps.consent);
 
   app.use(router.routes());
   app.use(router.allowedMethods());

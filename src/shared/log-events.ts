@@ -112,6 +112,18 @@ export const EVENTS = {
     'error',
     'A job ended with an error that was not its source’s or target’s; it is tried again.',
   ),
+  'access.changed': kind<{ tenant: string; from: string; to: string; code: string }>(
+    'info',
+    'A proof found another state of a tenant’s access than the last; states as in docs/consent.md.',
+  ),
+  'access.withdrawn': kind<{ tenant: string; from: string; to: string; code: string }>(
+    'error',
+    'A tenant lets us read nothing any more. What is shown stays; it is tried hourly.',
+  ),
+  'access.undone': kind<{ tenant: string; from: string; to: string; code: string }>(
+    'error',
+    'A mailbox that its administrator wants closed to us can be read.',
+  ),
   'http.request': kind<{ method: string; path: string; status: number; durationMs: number }>(
     'debug',
     'A request was answered; secrets in its path are masked.',

@@ -3,11 +3,13 @@ import type { Credential, Model, SourceConfig, Target, Tenant } from '../config/
 import type { Cloud } from '../shared/clouds.ts';
 import type { SecretBox } from '../shared/secret-box.ts';
 import { markMeetingsDirty } from './claims.ts';
+import { capped, ceilingOf } from './ceiling.ts';
 import type { Db } from './database.ts';
 import { settleHandOver } from './hand-over.ts';
 import { settleIdentities } from './identities.ts';
 import { operatorSourceId } from './meetings.ts';
 import { recutClaims } from './recut-claims.ts';
+import { forgetAccess, forgetProof } from './tenant-access.ts';
 
 /** Where each secret is kept; the context is sealed in with it. */
 const contexts = {
@@ -64,8 +66,9 @@ export async function loadTenant(db: Db, box: SecretBox, id: string): Promise<Te
 
 async function tenantRows(db: Db, id: string | null): Promise<TenantRecord[]> {
   const found = await sql<TenantRecord>`
-    select id, name, cloud, directory, client, access, ceiling, has_push as notifications, credential_kind as "credentialKind",
-      secret_sealed as "secretSealed", certificate, private_key_sealed as "privateKeySealed"
+    select id, name, cloud, directory, client, access, ceiling, has_push as notifications,
+      keep_withdrawn_days as "keepWithdrawnDays", to_char(secret_expires_at at time zone 'UTC', 'YYYY-MM-DD') as "secretExpires",
+      credential_kind as "credentialKind", secret_sealed as "secretSealed", certificate, private_key_sealed as "privateKeySealed"
     from tenant where ${id}::text is null or id = ${id} order by id`.execute(db);
   return found.rows;
 }
@@ -130,17 +133,24 @@ export async function saveCloud(db: Db, cloud: Cloud): Promise<void> {
 
 export async function saveTenant(db: Db, box: SecretBox, tenant: Tenant): Promise<void> {
   const { credential } = tenant;
+  const before = await sql<{ isOther: boolean }>`
+    select (cloud, directory, client) is distinct from (${tenant.cloud}, ${tenant.directory}, ${tenant.client}) as "isOther"
+    from tenant where id = ${tenant.id}`.execute(db);
+  if (before.rows[0]?.isOther === true) await forgetProof(db, tenant.id);
+  await sql`update tenant_access set next_try_at = now(), warned_of = null where tenant_id = ${tenant.id}`.execute(db);
   const secret = credential?.kind === 'secret' ? box.seal(credential.secret, contexts.tenantSecret(tenant.id)) : null;
   const certificate = credential?.kind === 'certificate' ? credential.certificate : null;
   const key =
     credential?.kind === 'certificate' ? box.seal(credential.privateKey, contexts.tenantKey(tenant.id)) : null;
   await sql`
-    insert into tenant (id, name, cloud, directory, client, access, ceiling, has_push, credential_kind, secret_sealed,
-      certificate, private_key_sealed, updated_at)
+    insert into tenant (id, name, cloud, directory, client, access, ceiling, has_push, keep_withdrawn_days,
+      secret_expires_at, credential_kind, secret_sealed, certificate, private_key_sealed, updated_at)
     values (${tenant.id}, ${tenant.name}, ${tenant.cloud}, ${tenant.directory}, ${tenant.client}, ${tenant.access},
-      ${tenant.ceiling}, ${tenant.notifications ?? true}, ${credential?.kind ?? null}, ${secret}, ${certificate}, ${key}, now())
+      ${tenant.ceiling}, ${tenant.notifications ?? true}, ${tenant.keepWithdrawnDays ?? 30},
+      ${tenant.secretExpires ?? null}::timestamp at time zone 'UTC', ${credential?.kind ?? null}, ${secret}, ${certificate}, ${key}, now())
     on conflict (id) do update set name = excluded.name, cloud = excluded.cloud, directory = excluded.directory,
       client = excluded.client, access = excluded.access, ceiling = excluded.ceiling, has_push = excluded.has_push,
+      keep_withdrawn_days = excluded.keep_withdrawn_days, secret_expires_at = excluded.secret_expires_at,
       credential_kind = excluded.credential_kind, secret_sealed = excluded.secret_sealed,
       certificate = excluded.certificate, private_key_sealed = excluded.private_key_sealed, updated_at = now()`.execute(
     db,
@@ -230,7 +240,8 @@ export async function saveSource(
   await settleHandOver(db);
   if (old === undefined) return;
   if (old.calendarId !== source.into.calendar) await settleIdentities(db, source.into.target);
-  await recutClaims(db, source.id, old.settings, source);
+  const ceiling = await ceilingOf(db, source.id);
+  await recutClaims(db, source.id, capped(old.settings, ceiling), capped(source, ceiling));
   await rerenderTarget(db, source.into.target);
 }
 
@@ -261,7 +272,7 @@ async function forgetClaims(db: Db, sourceId: string, targetId: string): Promise
 }
 
 /** Every meeting of the target is looked at again; an unchanged render makes no request. */
-async function rerenderTarget(db: Db, targetId: string): Promise<void> {
+export async function rerenderTarget(db: Db, targetId: string): Promise<void> {
   await sql`
     update meeting set wanted_version = wanted_version + 1, not_before = null,
       wanted_at = case when wanted_version > done_version then wanted_at else now() end
@@ -293,6 +304,7 @@ export async function removeEntry(db: Db, kind: EntryKind, id: string): Promise<
       await sql`delete from cloud where id = ${id}`.execute(db);
       return;
     case 'tenant':
+      await forgetAccess(db, id);
       await sql`delete from tenant where id = ${id}`.execute(db);
       return;
     case 'source': {
@@ -303,6 +315,8 @@ export async function removeEntry(db: Db, kind: EntryKind, id: string): Promise<
       if (row === undefined) return;
       await settleHandOver(db, id);
       await forgetClaims(db, id, row.targetId);
+      await sql`delete from withdrawal where source_id = ${id}`.execute(db);
+      await sql`delete from source_calendar where source_id = ${id}`.execute(db);
       await sql`delete from source where id = ${id}`.execute(db);
       return;
     }

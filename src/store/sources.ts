@@ -1,7 +1,9 @@
 import { sql } from 'kysely';
+import type { Privacy } from '../calendar/privacy.ts';
 import type { SourceConfig } from '../config/model.ts';
 import { SyncError } from '../shared/errors.ts';
 import type { Window } from '../shared/window.ts';
+import { capped, sourceCeiling } from './ceiling.ts';
 import { memberHash } from './claims.ts';
 import type { Db } from './database.ts';
 
@@ -78,6 +80,7 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
     pausedCode: string | null;
     hasPush: boolean;
     access: string;
+    ceiling: Privacy | null;
     streams: Stream[] | null;
   }>`
     select s.settings, s.target_id as "targetId", s.calendar_id as "calendarId", t.dedupe, s.epoch,
@@ -87,6 +90,7 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
       ${instant('clock_timestamp()')} as "loadedAt",
       s.failures, s.paused_code as "pausedCode",
       exists (select from subscription u where u.source_id = s.id and ${isLivePush}) as "hasPush",
+      ${sourceCeiling} as ceiling,
       md5(concat(s.settings, s.secret_sealed, (select n::text from tenant n where n.id = s.tenant_id),
         (select string_agg(c::text, '' order by c.id) from cloud c))) as access,
       (select json_agg(json_build_object('id', r.id::text, 'kind', r.kind, 'cursor', r.cursor,
@@ -97,7 +101,8 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
     where s.id = ${id}`.execute(db);
   const row = found.rows[0];
   if (row === undefined) return null;
-  return { ...row, id, config: row.settings, streams: row.streams ?? [] };
+  const { ceiling, settings, ...state } = row;
+  return { ...state, id, config: capped(settings, ceiling), streams: row.streams ?? [] };
 }
 
 /** Sources that have something to do now: a poll or a hint, stale series, or an hourly probe of a paused one. */

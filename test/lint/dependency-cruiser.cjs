@@ -36,7 +36,9 @@ module.exports = {
     room('compare', ['sources/source.ts', 'calendar/', 'consolidate/', 'dav/', 'store/', 'shared/']),
     room('jobs', ['compare/', 'ingest/', 'deliver/', 'sources/graph/(?:plan-)?subscriptions.ts', 'store/', 'shared/']),
     room('report', ['calendar/', 'config/model.ts', 'store/', 'shared/']),
+    room('access', ['sources/graph/', 'store/', 'web/', 'config/model.ts', 'calendar/', 'shared/']),
     room('http', [
+      'access/consent-desk.ts',
       'store/',
       'web/',
       'report/',
@@ -45,7 +47,7 @@ module.exports = {
       'sources/powerautomate/',
       'shared/',
     ]),
-    room('web', ['store/', 'report/', 'shared/']),
+    room('web', ['store/', 'report/', 'calendar/', 'shared/']),
     soleUser('ical.js', '^src/calendar/'),
     soleUser('tsdav', '^src/dav/'),
     soleUser('@azure/msal-node', '^src/sources/graph/'),

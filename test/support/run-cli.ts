@@ -12,7 +12,11 @@ export interface CliResult {
 }
 
 /** Runs one command. One at a time: it borrows the process' environment and streams. */
-export async function runCli(stage: Stage, args: readonly string[]): Promise<CliResult> {
+export async function runCli(
+  stage: Stage,
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Promise<CliResult> {
   const folder = mkdtempSync(join(tmpdir(), 'calendar-sync-cli-'));
   const before = { ...process.env };
   const writeOut = process.stdout.write.bind(process.stdout);
@@ -23,6 +27,7 @@ export async function runCli(stage: Stage, args: readonly string[]): Promise<Cli
     DATA_DIR: folder,
     ENCRYPTION_KEY: 'ab'.repeat(32),
     LOG_LEVEL: 'silent',
+    ...variables,
   });
   process.stdout.write = (text: string | Uint8Array): boolean => {
     out += String(text);

@@ -50,8 +50,11 @@ export interface GraphClient {
    * SyncError when no answer came: then it is unknown whether it was done.
    */
   subscribe(request: SubscriptionRequest): Promise<SubscriptionAnswer>;
-  /** Gets a token, which proves the credential but no permission. Throws SyncError. */
-  signIn(): Promise<void>;
+  /**
+   * Gets a token, which proves the credential but no permission; `isFresh`: a new one, for what was granted since the
+   * last. Roles are those that the token names, null where it cannot be looked into. Throws SyncError.
+   */
+  signIn(options?: { readonly isFresh: boolean }): Promise<{ readonly roles: readonly string[] | null }>;
   /** Refuses a link that leads elsewhere: our token must not go there. Throws `graph.foreign_link`. */
   checkLink(link: string): void;
   /** Ours. */
@@ -153,8 +156,8 @@ export function graphClient(options: GraphClientOptions): GraphClient {
     version,
     learned: { detail: 0 },
     checkLink,
-    async signIn() {
-      await keys.get();
+    async signIn(how) {
+      return { roles: rolesOf(await (how?.isFresh === true ? keys.renew() : keys.get())) };
     },
     async subscribe(request) {
       request.signal.throwIfAborted();
@@ -259,6 +262,18 @@ function send(fetch: (url: string, init: RequestInit) => Promise<Response>, host
       throw networkFault(thrown, host);
     }
   };
+}
+
+/** The roles in an access token, which is opaque by contract (Entra docs, `access-tokens.md`): only ever a hint. */
+function rolesOf(token: string): string[] | null {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    if (typeof claims !== 'object' || claims === null) return null;
+    const roles: unknown = 'roles' in claims ? claims.roles : [];
+    return Array.isArray(roles) ? roles.filter((role) => typeof role === 'string') : null;
+  } catch {
+    return null;
+  }
 }
 
 function attemptOf(context: Context): Attempt | undefined {

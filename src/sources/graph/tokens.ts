@@ -20,6 +20,8 @@ export interface TokenOptions {
   readonly fetch: typeof fetch;
   readonly clock: Clock;
   readonly timeoutMs: number;
+  /** Ours, for the User-Agent. */
+  readonly version: string;
 }
 
 export interface Tokens {
@@ -27,6 +29,8 @@ export interface Tokens {
   get(): Promise<string>;
   /** A fresh one in place of `refused`; one request however many ask at once. */
   replace(refused: string): Promise<string>;
+  /** A fresh one whatever there is: permissions may have been granted since. */
+  renew(): Promise<string>;
 }
 
 /** Tokens of one tenant. MSAL keeps and renews them but has no single flight: its promise is shared here. */
@@ -62,6 +66,7 @@ export function tokens(options: TokenOptions): Tokens {
   return {
     get: () => fly(false),
     replace: (refused) => (latest !== null && latest !== refused ? Promise.resolve(latest) : fly(true)),
+    renew: () => fly(true),
   };
 }
 
@@ -110,7 +115,7 @@ interface LoginNetwork {
   reason(now: Date): SyncError | null;
 }
 
-function loginNetwork({ fetch, timeoutMs }: TokenOptions): LoginNetwork {
+function loginNetwork({ fetch, timeoutMs, version }: TokenOptions): LoginNetwork {
   let reason: ((now: Date) => SyncError) | null = null;
 
   const send = async (url: string, init: RequestInit) => {
@@ -118,7 +123,13 @@ function loginNetwork({ fetch, timeoutMs }: TokenOptions): LoginNetwork {
     let headers: Headers;
     let text: string;
     try {
-      const answer = await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(timeoutMs) });
+      const named = { ...(init.headers as Record<string, string>), 'User-Agent': `calendar-sync/${version}` };
+      const answer = await fetch(url, {
+        ...init,
+        headers: named,
+        redirect: 'manual',
+        signal: AbortSignal.timeout(timeoutMs),
+      });
       ({ status, headers } = answer);
       text = await answer.text();
     } catch (thrown) {

@@ -1,0 +1,70 @@
+import { scheduleJob, type Job } from 'node-schedule';
+import { toSyncError } from '../shared/errors.ts';
+import type { Log } from '../shared/log.ts';
+import type { Store } from '../store/database.ts';
+import { takeDueProofs, type DueProof } from '../store/tenant-access.ts';
+
+export interface TenantKeeperDeps {
+  readonly store: Store;
+  readonly log: Log;
+  /** Tries what a tenant lets us read, and records it. */
+  readonly prove: (tenant: DueProof, signal: AbortSignal) => Promise<unknown>;
+}
+
+export interface TenantKeeper {
+  /** Does all that is due now, and waits for it. */
+  keep(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+/** Longer than a proof may take; should its worker die, another tries after that. */
+const takenMs = 300_000;
+const patienceMs = 120_000;
+const tenantsAtOnce = 8;
+
+/** Repeats the proofs of tenants' access: daily, and sooner while something is amiss. One tenant's trouble delays no other. */
+export function tenantKeeper(deps: TenantKeeperDeps): TenantKeeper {
+  const stopping = new AbortController();
+  const isStopping = (): boolean => stopping.signal.aborted;
+  let schedule: Job | null = null;
+  let keeping: Promise<void> | null = null;
+
+  const keepAll = async (): Promise<void> => {
+    const due = await takeDueProofs(deps.store.db, takenMs);
+    const next = async (): Promise<void> => {
+      for (let tenant = due.shift(); tenant !== undefined && !isStopping(); tenant = due.shift()) {
+        try {
+          await deps.prove(tenant, AbortSignal.any([stopping.signal, AbortSignal.timeout(patienceMs)]));
+        } catch (thrown) {
+          if (!isStopping())
+            deps.log.event('worker.failed', { kind: 'proof', id: tenant.id, reason: toSyncError(thrown).message });
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: tenantsAtOnce }, next));
+  };
+
+  const keep = (): Promise<void> => {
+    keeping ??= keepAll().finally(() => (keeping = null));
+    return keeping;
+  };
+  return {
+    keep,
+    start() {
+      const quietly = (): void => {
+        if (isStopping() || keeping !== null) return;
+        keep().catch((thrown: unknown) => {
+          deps.log.event('worker.failed', { kind: 'proof', id: '', reason: toSyncError(thrown).message });
+        });
+      };
+      schedule = scheduleJob('11,41 * * * * *', quietly);
+      quietly();
+    },
+    async stop() {
+      stopping.abort(new Error('stopping'));
+      schedule?.cancel();
+      await keeping?.catch(() => undefined);
+    },
+  };
+}
