@@ -96,7 +96,7 @@ export function tellFailure(thrown: unknown, json: boolean): number {
 }
 
 function exitCodeOf(error: SyncError): number {
-  if (/^(cli|config|http\.cannot_listen|secret|backup|restore)/.test(error.code)) return exitCodes.invalid;
+  if (/^(cli|config|http\.cannot_listen|secret|backup|restore|retire)/.test(error.code)) return exitCodes.invalid;
   if (/^(store|graph|dav|sign_in|source|target)\./.test(error.code)) return exitCodes.unavailable;
   return exitCodes.trouble;
 }

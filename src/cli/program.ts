@@ -15,6 +15,7 @@ import { decide, recreate, showHeld } from './guard.ts';
 import { showHistory } from './history.ts';
 import { pin, showPins } from './pin.ts';
 import { plan } from './plan.ts';
+import { retireLegacy } from './retire-legacy.ts';
 import { approve, loadFromStdin, mark, restore, status } from './restore.ts';
 import { rotateKey } from './rotate-key.ts';
 import { serve } from './serve.ts';
@@ -51,6 +52,8 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
       },
     })
     .configureHelp({ sortSubcommands: false })
+    // An option after the name of a command is that command's, also where the one above has the same.
+    .enablePositionalOptions()
     .addHelpText('after', help.codes);
   const json = new Option('--json', 'print JSON for programs');
   const command = (
@@ -321,6 +324,43 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
       code = await rotateKey(options.json ?? false, overrides);
     });
 
+  command(
+    'retire-legacy [mapping]',
+    'Move what the program before had written to the trash, where ours is there. Without --for-real it only tells.',
+    [
+      'retire-legacy mapping.csv --target me',
+      'retire-legacy mapping.csv --target me --for-real',
+      'retire-legacy --target me --vdirsyncer home',
+    ],
+  )
+    .requiredOption('--target <id>', 'the account in which the entries are')
+    .option('--vdirsyncer <calendar>', 'instead of a list: what of this calendar a source of ours has by its UID')
+    .option('--unmatched-too', 'also those that no source of ours has')
+    .option('--for-real', 'do it')
+    .addOption(json)
+    .action(
+      async (
+        file: string | undefined,
+        options: Json & { target: string; vdirsyncer?: string; unmatchedToo?: boolean; forReal?: boolean },
+      ) => {
+        if ((file === undefined) === (options.vdirsyncer === undefined))
+          throw new InvalidArgumentError('Name a list, or a calendar with --vdirsyncer.');
+        if (options.vdirsyncer !== undefined && options.unmatchedToo === true)
+          throw new InvalidArgumentError('Of a calendar only what is replaced can go; its other entries may be yours.');
+        code = await retireLegacy(
+          file ?? null,
+          {
+            json: options.json ?? false,
+            target: options.target,
+            vdirsyncer: options.vdirsyncer ?? null,
+            unmatchedToo: options.unmatchedToo ?? false,
+            isForReal: options.forReal ?? false,
+          },
+          overrides,
+        );
+      },
+    );
+
   command('backup', 'Back up the database, Baikal and the configuration into one archive, while the service runs.', [
     'backup',
     'backup --stdout | gzip > calendardb.gz',
@@ -343,7 +383,6 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
       if (archive === undefined) throw new InvalidArgumentError('Name an archive, or one of the commands above.');
       code = await restore(archive, { replace: options.replace ?? false, only: options.only ?? null });
     });
-  // An option after the name of a command below is that command's.
   restoring.enablePositionalOptions();
   command('status', 'Tell which targets wait after a restore, and for what.', ['restore status'], restoring)
     .addOption(json)
