@@ -80,7 +80,8 @@ describe('docker-compose.yml', () => {
   });
 
   it('pins every image to a version', () => {
-    for (const [, { image }] of services) expect(image).toMatch(/:v?\d+\.?\d*[.\d]*(-[a-z]+)?$/);
+    for (const [, { image }] of services)
+      expect(image.replace(/^\$\{[A-Z_]+:-(.*)\}$/, '$1')).toMatch(/:v?\d+\.?\d*[.\d]*(-[a-z0-9.]+)*$/);
     const { version } = JSON.parse(text('package.json')) as { version: string };
     expect(compose.services['worker']?.image).toBe(`calendar-sync:${version}`);
   });
@@ -100,7 +101,7 @@ describe('docker-compose.yml', () => {
 
   it('takes from .env only what .env.template explains', () => {
     const used = [...text('docker-compose.yml').matchAll(/\$\{([A-Z_]+)/g)].map(([, name = '']) => name);
-    for (const name of used.filter((one) => one !== 'BAIKAL_PASSWORD')) {
+    for (const name of used.filter((one) => !one.startsWith('BAIKAL_'))) {
       expect(text('.env.template')).toContain(`#${name}=`);
     }
   });
@@ -173,11 +174,12 @@ describe('nginx.conf', () => {
   it('limits every route but those of change notifications', () => {
     const proxied = [...locations].filter(([, body]) => body.includes('proxy_pass'));
     const free = proxied.filter(([, body]) => !body.includes('limit_req')).map(([route]) => route);
-    expect(free).toEqual(['^~ /api/graph/', '^~ /baikal/admin']);
+    expect(free.toSorted()).toEqual(['= /metrics', '^~ /api/graph/', '^~ /baikal/admin']);
   });
 
-  it("keeps Baikal's administration closed, and the security headers everywhere", () => {
-    expect(locations.get('^~ /baikal/admin')).toContain('deny all');
+  it("keeps Baikal's administration, consent pages and metrics closed, and the security headers everywhere", () => {
+    for (const closed of ['^~ /baikal/admin', '^~ /consent/', '= /metrics'])
+      expect(locations.get(closed)).toContain('deny all');
     for (const [, body] of locations) expect(body).not.toContain('add_header');
   });
 });
