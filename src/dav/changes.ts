@@ -22,6 +22,9 @@ export interface SyncPort {
 
 const maxPages = 1_000;
 
+/** What a removed member is told by. 404 is RFC 6578's; sabre/dav writes 418 where it has nothing to say (old Nextcloud). */
+const gone = new Set([404, 410, 418]);
+
 /**
  * Everything that changed since `syncToken`, page by page until the token is the calendar's present one: sabre/dav may
  * cut a report short without saying so, and answers a token that it cannot know (restored backup, calendar made anew)
@@ -42,12 +45,13 @@ export async function readChanges(
   for (let pages = 0; pages < maxPages; pages += 1) {
     const page = await reportFrom(token, syncToken !== null, calendarHref, port);
     for (const entry of page.entries) {
-      if (entry.status === 404) {
+      if (entry.status !== null && gone.has(entry.status)) {
         changed.delete(entry.href);
         removed.add(entry.href);
-      } else if (entry.status === null || entry.status < 300) {
+      } else {
+        // One that the server cannot tell about now (403, 500) has changed all the same; reading it says what it is.
         removed.delete(entry.href);
-        changed.set(entry.href, etagOf(entry));
+        changed.set(entry.href, entry.status === null || entry.status < 300 ? etagOf(entry) : null);
       }
     }
     const next = page.token;
@@ -76,8 +80,10 @@ async function reportFrom(token: string, hasToken: boolean, calendarHref: string
   try {
     return await port.report(token);
   } catch (thrown) {
-    if (!(thrown instanceof DavError) || thrown.status === null || thrown.status < 400 || thrown.status >= 500)
-      throw thrown;
+    if (!(thrown instanceof DavError) || thrown.status === null || thrown.status < 400) throw thrown;
+    if (thrown.code === 'dav.server_error' && hasToken && (await answersWithoutToken(port)))
+      throw unusable('dav.sync_token_invalid', calendarHref, 'the server fails at our sync token alone', thrown);
+    if (thrown.status >= 500) throw thrown;
     if (['dav.unauthorized', 'dav.not_found', 'dav.busy', 'dav.timeout', 'dav.not_ready'].includes(thrown.code))
       throw thrown;
     if (thrown.recovery.kind === 'reread') throw thrown;
@@ -91,6 +97,14 @@ async function reportFrom(token: string, hasToken: boolean, calendarHref: string
       cause: thrown,
     });
   }
+}
+
+/** Whether only the token is in the way: Xandikos answers 500 to one that it does not know. */
+async function answersWithoutToken(port: SyncPort): Promise<boolean> {
+  return await port.report('').then(
+    () => true,
+    () => false,
+  );
 }
 
 const isSabreToken = (token: string): boolean => token.startsWith('http://sabre.io/ns/sync/');

@@ -91,11 +91,18 @@ const nothingToRead = new Response(null, { status: 204 });
 
 /** Only a 207 is worth parsing; a document type (entities) is left unread. */
 function forTsdav(answer: Answer): Response {
-  const hasDocumentType = /^\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--[\s\S]*?-->\s*)*<!DOCTYPE/i.test(
-    answer.body.slice(0, 4_096),
-  );
-  if (answer.status !== 207 || hasDocumentType) return nothingToRead;
+  if (answer.status !== 207 || hasDocumentType(answer.body)) return nothingToRead;
   return new Response(answer.body, { status: 207, headers: { 'content-type': 'text/xml' } });
+}
+
+/** Looks past the XML declaration and comments only: what stands in an element is anybody's text. */
+function hasDocumentType(body: string): boolean {
+  const prolog = /\s*(?:<\?[\s\S]*?\?>|<!--[\s\S]*?-->)/y;
+  let at = 0;
+  while (prolog.test(body)) at = prolog.lastIndex;
+  const type = /\s*<!DOCTYPE/iy;
+  type.lastIndex = at;
+  return type.test(body);
 }
 
 const isReadable = (responses: readonly DAVResponse[]): boolean =>

@@ -1,5 +1,6 @@
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text as textOf } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type CalDav, type DavOptions, openCalDav } from '../../src/dav/calendar-client.ts';
 import { DavError } from '../../src/dav/dav-error.ts';
@@ -27,16 +28,22 @@ function connect(url: string, options?: DavOptions, account = alice): CalDav {
   open.push(dav);
   return dav;
 }
-/** A server of one answer per request, told by method and path. */
+/** A server of one answer per request, told by method, path and body. */
 async function serveAnswers(
-  answer: (method: string, path: string) => { status: number; headers?: Record<string, string>; body?: string },
+  answer: (
+    method: string,
+    path: string,
+    body: string,
+  ) => { status: number; headers?: Record<string, string>; body?: string },
 ): Promise<{ url: string; seen: { method: string; path: string; authorization: string | undefined }[] }> {
   const seen: { method: string; path: string; authorization: string | undefined }[] = [];
   const server: Server = createServer((request, response) => {
     const { method = '', url = '' } = request;
     seen.push({ method, path: url, authorization: request.headers.authorization });
-    const { status, headers, body } = answer(method, url);
-    request.resume().on('end', () => response.writeHead(status, headers).end(body));
+    void textOf(request).then((asked) => {
+      const { status, headers, body } = answer(method, url, asked);
+      response.writeHead(status, headers).end(body);
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   open.push({
@@ -495,6 +502,49 @@ describe('the list of changes', () => {
     });
   });
 
+  it('takes 410 and 418 for removals too, and what cannot be told for changed', async () => {
+    const told = (name: string, status: string): string =>
+      `<d:response><d:href>/cal/${name}.ics</d:href><d:status>HTTP/1.1 ${status}</d:status></d:response>`;
+    const nothing = "<d:propstat><d:prop/><d:status>HTTP/1.1 418 I'm a teapot</d:status></d:propstat>";
+    const server = await serveAnswers((method) =>
+      multistatus(
+        method === 'PROPFIND'
+          ? token('t2')
+          : `${told('gone', '410 Gone')}${told('tea', "418 I'm a teapot")}${told('shut', '403 Forbidden')}
+             <d:response><d:href>/cal/both.ics</d:href><d:status>HTTP/1.1 404 Not Found</d:status>${nothing}</d:response>
+             <d:response><d:href>/cal/empty.ics</d:href>${nothing}</d:response><d:sync-token>t2</d:sync-token>`,
+      ),
+    );
+
+    expect(await connect(server.url).changes('/cal/', 't1')).toEqual({
+      changed: [
+        { href: '/cal/shut.ics', etag: null },
+        { href: '/cal/empty.ics', etag: null },
+      ],
+      removed: ['/cal/gone.ics', '/cal/tea.ics', '/cal/both.ics'],
+      syncToken: 't2',
+    });
+  });
+
+  it('is asked for anew where the server fails at our token alone, and not where it fails altogether', async () => {
+    let isBroken = false;
+    const server = await serveAnswers((method, _url, body) => {
+      if (method === 'PROPFIND') return multistatus(token('t2'));
+      const isWhole = body.includes('<d:sync-token/>') || body.includes('<d:sync-token></d:sync-token>');
+      return isWhole && !isBroken
+        ? multistatus('<d:sync-token>t2</d:sync-token>')
+        : { status: 500, headers: { 'content-type': 'text/plain' }, body: 'oops' };
+    });
+    const dav = connect(server.url);
+
+    await expect(dav.changes('/cal/', 't1')).rejects.toMatchObject({
+      code: 'dav.sync_token_invalid',
+      recovery: { kind: 'reread' },
+    });
+    isBroken = true;
+    await expect(dav.changes('/cal/', 't1')).rejects.toMatchObject({ code: 'dav.server_error' });
+  });
+
   it('is told apart from a server that has none', async () => {
     const server = await serveAnswers((method) =>
       method === 'PROPFIND'
@@ -538,6 +588,16 @@ describe('answers of many servers', () => {
 
   it.each([
     ['a document type', '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa">]><d:multistatus xmlns:d="DAV:"/>'],
+    [
+      'entities to read files by, behind a long comment',
+      `<?xml version="1.0"?><!--${'-x'.repeat(3_000)}--><!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]>
+        <d:multistatus xmlns:d="DAV:"><d:response><d:href>&f;</d:href></d:response></d:multistatus>`,
+    ],
+    ['elements in elements without end', '<d:multistatus xmlns:d="DAV:">'.repeat(200_000)],
+    [
+      'a hundred thousand elements deep',
+      `<d:multistatus xmlns:d="DAV:">${'<d:a>'.repeat(100_000)}${'</d:a>'.repeat(100_000)}</d:multistatus><x/>`,
+    ],
     ['half an answer', multistatus(resource('/cal/a.ics', '<d:getetag>"1"</d:getetag>')).body.slice(0, -20)],
     ['tags that cross', '<d:multistatus xmlns:d="DAV:"><d:response></d:multistatus>'],
     ['another document', '<?xml version="1.0"?><html/>'],
