@@ -29,8 +29,9 @@ export function decide(world: World, call: Call): Decision {
   if (call.method === 'REPORT' && !world.isCalDavOn && /calendar-(?:multiget|query)/.test(call.body)) {
     return only(fail(415, 'Sabre\\DAV\\Exception\\ReportNotSupported', 'The requested report is not supported'));
   }
-  if (place.kind === 'nowhere') return only(call.method === 'MKCALENDAR' ? parentMissing : notFound(place.message));
-  if (place.kind === 'calendar' && place.calendar === null && call.method !== 'MKCALENDAR')
+  const isMaking = call.method === 'MKCALENDAR' || call.method === 'MKCOL';
+  if (place.kind === 'nowhere') return only(isMaking ? parentMissing : notFound(place.message));
+  if (place.kind === 'calendar' && place.calendar === null && !isMaking)
     return only(missingCalendar(place.href));
   if (place.kind === 'object' && place.calendar === null) {
     return only(missingCalendar(place.href.slice(0, place.href.lastIndexOf('/'))));
