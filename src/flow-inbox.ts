@@ -1,8 +1,9 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import type { FlowInbox, FlowVerdict } from './http/powerautomate.ts';
 import { acceptFlow, type FlowDeps } from './ingest/accept-flow.ts';
 import type { Clock } from './shared/clock.ts';
 import type { SecretBox } from './shared/secret-box.ts';
+import { isKeyOf, isSame } from './shared/webhook-key.ts';
 import { toClaim } from './sources/powerautomate/to-claim.ts';
 import { openSourceSecret } from './store/configuration.ts';
 import { findFlowSource, type FlowSource } from './store/flows.ts';
@@ -15,43 +16,39 @@ export interface FlowInboxDeps extends FlowDeps {
 
 /** A signature holds for so long, to either side of our clock. */
 const signatureMs = 5 * 60_000;
-const maxRemembered = 10_000;
 
 /** Where the HTTP door hands in what flows post: checks who posts, and has it stored. */
 export function flowInbox(deps: FlowInboxDeps): FlowInbox {
-  const keys = new Map<string, { sealed: string; key: string }>();
-  /** Signatures of what was stored, with the instant after which their time stamp refuses them anyway. */
-  const seen = new Map<string, number>();
+  const signingKeys = new Map<string, { sealed: string; key: string }>();
 
-  const keyOf = ({ id, keySealed }: FlowSource): string | null => {
-    if (keySealed === null) return null;
-    const known = keys.get(id);
-    if (known?.sealed === keySealed) return known.key;
-    const key = openSourceSecret(deps.box, id, keySealed);
-    keys.set(id, { sealed: keySealed, key });
+  const signingKeyOf = ({ id, signingKeySealed }: FlowSource): string | null => {
+    if (signingKeySealed === null) return null;
+    const known = signingKeys.get(id);
+    if (known?.sealed === signingKeySealed) return known.key;
+    const key = openSourceSecret(deps.box, id, signingKeySealed);
+    signingKeys.set(id, { sealed: signingKeySealed, key });
     return key;
   };
 
-  const verify = (key: string, proof: Parameters<FlowInbox['check']>[1]): FlowVerdict => {
+  const verify = (source: FlowSource, proof: Parameters<FlowInbox['check']>[1]): FlowVerdict => {
     const { signature, timestamp, body } = proof;
-    if (signature === '') return isSame(proof.key, key) ? 'ok' : 'wrong-key';
-    if (proof.key !== '' && !isSame(proof.key, key)) return 'wrong-key';
+    const isKnown = proof.key !== '' && source.keys.some((kept) => isKeyOf(kept, proof.key));
+    if (signature === '') return isKnown ? 'ok' : 'wrong-key';
+    if (proof.key !== '' && !isKnown) return 'wrong-key';
+    const signingKey = signingKeyOf(source);
+    if (signingKey === null) return 'no-signing-key';
     const at = /^\d{9,11}$/.test(timestamp) ? Number(timestamp) * 1_000 : Date.parse(timestamp);
-    const wanted = createHmac('sha256', key).update(`${timestamp}.`).update(body).digest('hex');
-    if (!isSame(signature.replace(/^sha256=/i, '').toLowerCase(), wanted)) return 'wrong-signature';
-    const now = deps.clock.now().getTime();
-    if (!(Math.abs(now - at) <= signatureMs)) return 'expired-signature';
-    return (seen.get(wanted) ?? 0) > now ? 'repeated' : 'ok';
+    const wanted = createHmac('sha256', signingKey).update(`${timestamp}.`).update(body).digest('hex');
+    if (!isSame(plainSignature(signature), wanted)) return 'wrong-signature';
+    return Math.abs(deps.clock.now().getTime() - at) <= signatureMs ? 'ok' : 'expired-signature';
   };
 
   return {
     async check(sourceId, proof) {
       const source = await findFlowSource(deps.store.db, sourceId);
-      if (source === null) return 'unknown';
-      const key = keyOf(source);
-      return key === null || key === '' ? 'wrong-key' : verify(key, proof);
+      return source === null ? 'unknown' : verify(source, proof);
     },
-    accept: (sourceId, { items, window }) =>
+    accept: (sourceId, { items, window, signature }) =>
       acceptFlow(deps, sourceId, ({ mailbox }) => ({
         claims: items.flatMap((item) => {
           const claim = toClaim(item, mailbox);
@@ -61,13 +58,8 @@ export function flowInbox(deps: FlowInboxDeps): FlowInbox {
         }),
         deleted: items.flatMap((item) => (item.isDeleted ? [item.id] : [])),
         window,
+        signature: signature === null ? null : plainSignature(signature),
       })),
-    remember(signature) {
-      const now = deps.clock.now().getTime();
-      if (seen.size >= maxRemembered)
-        for (const [old, until] of seen) if (until <= now || seen.size >= maxRemembered) seen.delete(old);
-      seen.set(signature.replace(/^sha256=/i, '').toLowerCase(), now + 2 * signatureMs);
-    },
     async recordUnreadable(sourceId, { field, problem, shape }) {
       await recordHistory(deps.store.db, {
         status: 'error',
@@ -81,8 +73,6 @@ export function flowInbox(deps: FlowInboxDeps): FlowInbox {
   };
 }
 
-/** Compares in constant time, whatever the lengths. */
-function isSame(given: string, wanted: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(wanted));
+function plainSignature(signature: string): string {
+  return signature.replace(/^sha256=/i, '').toLowerCase();
 }

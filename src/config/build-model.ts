@@ -1,5 +1,6 @@
 import type { Cloud } from '../shared/clouds.ts';
 import type { Privacy } from '../calendar/privacy.ts';
+import { hashKey } from '../shared/webhook-key.ts';
 import type { Credential, SourceConfig, SourceSettings, Target, Tenant } from './model.ts';
 import type { SourceShape, TargetShape, TenantShape } from './shapes.ts';
 
@@ -57,6 +58,13 @@ export function buildSource(shape: SourceShape, privacy: Privacy): SourceConfig 
     case 'ics':
       return { ...settings, kind: shape.kind, url: shape.url, mayMerge: shape.mayMerge };
     case 'powerautomate':
-      return { ...settings, kind: shape.kind, mailbox: shape.mailbox, key: shape.key };
+      return {
+        ...settings,
+        kind: shape.kind,
+        mailbox: shape.mailbox,
+        key: hashKey(shape.key),
+        formerKey: shape.formerKey === null ? null : hashKey(shape.formerKey),
+        signingKey: shape.signingKey,
+      };
   }
 }

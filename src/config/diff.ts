@@ -33,7 +33,7 @@ const NAMES: Readonly<Record<List, string>> = {
   targets: 'target',
   sources: 'source',
 };
-const SECRET = /^(password|key|credential\..*)$/;
+const SECRET = /^(password|key|formerKey|signingKey|credential\..*)$/;
 
 /**
  * What makes `current` equal to `wanted`: additions and updates in the order in which they can be made, then removals in

@@ -95,7 +95,12 @@ export interface IcsSource extends SourceSettings {
 export interface PowerAutomateSource extends SourceSettings {
   readonly kind: 'powerautomate';
   readonly mailbox: string;
+  /** Of the webhook key only its hash, see `hashKey`. */
   readonly key: string;
+  /** Hash of the key before, which is taken too while flows are changed over; null: none. */
+  readonly formerKey: string | null;
+  /** Proves signed posts (HMAC-SHA256); null: posts cannot be signed. */
+  readonly signingKey: string | null;
 }
 
 export type SourceConfig = GraphSource | CalDavSource | IcsSource | PowerAutomateSource;

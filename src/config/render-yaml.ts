@@ -110,7 +110,12 @@ function secretsOf(source: SourceConfig, references: References): object {
   if (source.kind === 'caldav') return { password: references.for(source.id, 'password') };
   // The address of a feed is all that keeps others from reading it.
   if (source.kind === 'ics') return { url: references.for(source.id, 'url') };
-  return source.kind === 'powerautomate' ? { key: references.for(source.id, 'key') } : {};
+  if (source.kind !== 'powerautomate') return {};
+  return {
+    key: references.for(source.id, 'key'),
+    ...(source.formerKey === null ? {} : { formerKey: references.for(source.id, 'former_key') }),
+    ...(source.signingKey === null ? {} : { signingKey: references.for(source.id, 'signing_key') }),
+  };
 }
 
 /** The fields that are always wanted, in that order, and those that differ from `least`. */

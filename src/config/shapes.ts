@@ -17,6 +17,7 @@ const id = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, {
 });
 const filled = z.string().min(1, { error: 'is empty. Give it a value.' });
 const secret = z.string().min(1, { error: 'is empty. Set it, best as ${NAME} of an environment variable.' });
+const webhookKey = z.string().min(16, { error: 'is shorter than 16 characters. Make one: openssl rand -hex 24' });
 const mailbox = z
   .string()
   .regex(/^[^\s@]+@[^\s@]+\.[^\s@]+$/, { error: 'is no mail address. Write it like me@example.com.' });
@@ -174,7 +175,9 @@ export const sourceShape = z.discriminatedUnion('kind', [
     ...settings,
     kind: z.literal('powerautomate'),
     mailbox,
-    key: z.string().min(16, { error: 'is shorter than 16 characters. Make one: openssl rand -hex 24' }),
+    key: webhookKey,
+    formerKey: webhookKey.nullable().default(null),
+    signingKey: webhookKey.nullable().default(null),
   }),
 ]);
 

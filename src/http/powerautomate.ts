@@ -12,8 +12,8 @@ import {
   type FlowWindow,
 } from '../sources/powerautomate/read-flow-body.ts';
 
-/** `repeated`: signed, and stored before; the sender did not see our answer. */
-export type FlowVerdict = 'ok' | 'repeated' | 'unknown' | 'wrong-key' | 'wrong-signature' | 'expired-signature';
+export type FlowVerdict =
+  'ok' | 'unknown' | 'wrong-key' | 'wrong-signature' | 'expired-signature' | 'no-signing-key';
 
 /** What takes in the posts of flows. */
 export interface FlowInbox {
@@ -25,9 +25,15 @@ export interface FlowInbox {
   /** Returns when it is durable. Throws when it could not be stored. */
   accept(
     sourceId: string,
-    post: { items: readonly FlowItem[]; window: FlowWindow | null },
+    post: {
+      items: readonly FlowItem[];
+      window: FlowWindow | null;
+      /** Of a signed post, which stores once however often it comes; null: not signed. */
+      signature: string | null;
+    },
   ): Promise<
-    | { readonly kind: 'unknown' | 'paused' }
+    /** `repeated`: signed, and stored before; the sender did not see our answer. */
+    | { readonly kind: 'unknown' | 'paused' | 'repeated' }
     | {
         readonly kind: 'stored';
         readonly changed: number;
@@ -36,8 +42,6 @@ export interface FlowInbox {
         readonly outdated: number;
       }
   >;
-  /** The same signature does not store again. */
-  remember(signature: string): void;
   /** Keeps what a body looked like that could not be read: names and types, no values. */
   recordUnreadable(sourceId: string, what: FlowFault & { shape: string }): Promise<void>;
 }
@@ -104,10 +108,6 @@ async function answer(ctx: Context, { inbox }: FlowRouteDeps, wanted: Wanted, bo
     timestamp: ctx.get('x-timestamp'),
     body,
   });
-  if (verdict === 'repeated') {
-    accepted(ctx, { changed: 0 });
-    return;
-  }
   if (verdict !== 'ok') {
     const [status, code, message, field] = refusals[verdict];
     refuse(ctx, status, code, message, wanted.action !== null && verdict === 'unknown' ? 'X-Calendar-Source' : field);
@@ -120,12 +120,12 @@ async function answer(ctx: Context, { inbox }: FlowRouteDeps, wanted: Wanted, bo
     refuse(ctx, 422, 'flow.unreadable', `${first.field} ${first.problem}.`, first.field, read.faults);
     return;
   }
-  const stored = await inbox.accept(sourceId, read.post);
-  if (signature !== '') inbox.remember(signature);
+  const stored = await inbox.accept(sourceId, { ...read.post, signature: signature === '' ? null : signature });
   if (stored.kind === 'stored') {
     const { changed, removed, held, outdated } = stored;
     accepted(ctx, { changed, removed, held, outdated });
-  } else if (stored.kind === 'paused') accepted(ctx, { changed: 0, note: 'The source is paused; nothing was stored.' });
+  } else if (stored.kind === 'repeated') accepted(ctx, { changed: 0, note: 'It was stored before.' });
+  else if (stored.kind === 'paused') accepted(ctx, { changed: 0, note: 'The source is paused; nothing was stored.' });
   else refuse(ctx, ...refusals.unknown);
 }
 
@@ -150,7 +150,7 @@ function readPost(body: Buffer, { action, isWindow }: Wanted): Post {
 
 const refusals: Readonly<
   Record<
-    Exclude<FlowVerdict, 'ok' | 'repeated'>,
+    Exclude<FlowVerdict, 'ok'>,
     readonly [status: number, code: string, message: string, field: string]
   >
 > = {
@@ -159,7 +159,13 @@ const refusals: Readonly<
   'wrong-signature': [
     401,
     'http.unauthorized',
-    'The signature is not one of this body with the source’s key.',
+    'The signature is not one of this body with the source’s signing key.',
+    'X-Signature',
+  ],
+  'no-signing-key': [
+    401,
+    'http.unauthorized',
+    'This source has no signingKey to prove a signature by; set one, or send the key alone.',
     'X-Signature',
   ],
   'expired-signature': [

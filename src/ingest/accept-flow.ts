@@ -13,6 +13,7 @@ import {
   markListed,
   pendingMeetings,
   recordFlowPost,
+  rememberSignature,
   unbury,
   uidsWithOccurrences,
   type KnownKey,
@@ -35,6 +36,8 @@ export interface FlowPost {
   readonly deleted: readonly string[];
   /** Set: a part of a whole window, whose silence means absence. */
   readonly window: ListedPart | null;
+  /** Set: signed, and to be stored once, however often it comes. */
+  readonly signature: string | null;
 }
 
 export interface FlowClaim {
@@ -48,7 +51,7 @@ export interface FlowClaim {
 }
 
 export type FlowOutcome =
-  | { readonly kind: 'unknown' | 'paused' }
+  | { readonly kind: 'unknown' | 'paused' | 'repeated' }
   | {
       readonly kind: 'stored';
       readonly changed: number;
@@ -95,12 +98,13 @@ async function store(
   deps: FlowDeps,
   sourceId: string,
   postFor: (config: PowerAutomateSource) => FlowPost,
-): Promise<Stored | { kind: 'unknown' | 'paused' }> {
+): Promise<Stored | { kind: 'unknown' | 'paused' | 'repeated' }> {
   await lockFlowSource(db, sourceId);
   const state = await loadSource(db, sourceId);
   if (state?.config.kind !== 'powerautomate') return { kind: 'unknown' };
   if (state.config.isPaused) return { kind: 'paused' };
   const post = postFor(state.config);
+  if (post.signature !== null && !(await rememberSignature(db, sourceId, post.signature))) return { kind: 'repeated' };
   const listing = post.window === null ? null : await joinListing(db, sourceId, post.window);
   const round = listing?.round ?? state.streams.find(({ kind }) => kind === 'delta')?.round ?? '0';
   await bury(db, sourceId, post.deleted);

@@ -16,6 +16,7 @@ export async function cleanUp(db: Db, { historyDays }: { readonly historyDays: n
     db,
   );
   await sql`delete from tombstone where at < now() - ${tombstoneDays} * interval '1 day'`.execute(db);
+  await sql`delete from flow_signature where until < now()`.execute(db);
   await sql`delete from told where not exists (select from source s where s.id = told.source_id)`.execute(db);
   await sql`delete from sync_history where at < now() - ${historyDays} * interval '1 day'`.execute(db);
   await sql`

@@ -28,18 +28,24 @@ export function openSourceSecret(box: SecretBox, id: string, sealed: string): st
 }
 
 /** The field of a source's settings that is a secret; kept sealed beside the settings, never in them. */
-const secretFields = { graph: null, caldav: 'password', ics: 'url', powerautomate: 'key' } as const;
+const secretFields = { graph: null, caldav: 'password', ics: 'url', powerautomate: 'signingKey' } as const;
 
 function splitSecret(source: SourceConfig): { settings: SourceConfig; secret: string | null } {
   const field = secretFields[source.kind];
   if (field === null) return { settings: source, secret: null };
   const { [field]: secret, ...settings } = source as unknown as Record<string, unknown>;
-  return { settings: { ...settings, [field]: '' } as unknown as SourceConfig, secret: String(secret) };
+  return {
+    settings: { ...settings, [field]: '' } as unknown as SourceConfig,
+    secret: typeof secret === 'string' ? secret : null,
+  };
 }
 
 function joinSecret(settings: SourceConfig, secret: string | null): SourceConfig {
   const field = secretFields[settings.kind];
-  return field === null ? settings : { ...settings, [field]: secret ?? '' };
+  if (field === null) return settings;
+  // Of these only, the secret may be none.
+  if (settings.kind === 'powerautomate') return { ...settings, signingKey: secret === '' ? null : secret };
+  return { ...settings, [field]: secret ?? '' };
 }
 
 /** Throws `secret.unreadable` when the source's secret cannot be opened. */

@@ -261,6 +261,17 @@ export const TombstoneRow = defineEntity({
   },
 });
 
+/** The signature of a post that was stored: until it is out of date anyway, it stores no second time. */
+export const FlowSignatureRow = defineEntity({
+  name: 'FlowSignatureRow',
+  tableName: 'flow_signature',
+  properties: {
+    sourceId: p.text().primary(),
+    signature: p.text().primary(),
+    until: at(),
+  },
+});
+
 export const RemovalRow = defineEntity({
   name: 'RemovalRow',
   tableName: 'removal',
@@ -586,6 +597,7 @@ export const entities = [
   StaleRow,
   ClaimRow,
   TombstoneRow,
+  FlowSignatureRow,
   RemovalRow,
   MeetingRow,
   ObjectRow,

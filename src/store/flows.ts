@@ -5,17 +5,34 @@ import { wantReading } from './sources.ts';
 /** A source that flows post to, as a request finds it. */
 export interface FlowSource {
   readonly id: string;
-  /** The webhook key, sealed; null: there is none, and nobody may post. */
-  readonly keySealed: string | null;
+  /** Hashes of the keys by which flows may post, see `hashKey`. */
+  readonly keys: readonly string[];
+  /** By which posts are signed, sealed; null: none may be. */
+  readonly signingKeySealed: string | null;
 }
 
 /** Null when there is no source of this id, or it is of another kind. */
 export async function findFlowSource(db: Db, id: string): Promise<FlowSource | null> {
-  const found = await sql<FlowSource>`
-    select id, secret_sealed as "keySealed"
+  const found = await sql<{ id: string; key: string | null; formerKey: string | null; sealed: string | null }>`
+    select id, settings->>'key' as key, settings->>'formerKey' as "formerKey", secret_sealed as sealed
     from source where id = ${id} and kind = 'powerautomate'`.execute(db);
-  return found.rows[0] ?? null;
+  const row = found.rows[0];
+  if (row === undefined) return null;
+  const keys = [row.key, row.formerKey].filter((key) => key !== null && key !== '') as string[];
+  return { id: row.id, keys, signingKeySealed: row.sealed };
 }
+
+/** Notes that a signed post is stored, inside its transaction. False: it was stored before. */
+export async function rememberSignature(db: Db, sourceId: string, signature: string): Promise<boolean> {
+  const found = await sql`
+    insert into flow_signature (source_id, signature, until)
+    values (${sourceId}, ${signature}, now() + ${signatureMinutes} * interval '1 minute')
+    on conflict do nothing returning 1`.execute(db);
+  return found.rows.length > 0;
+}
+
+/** Twice the time that a signature holds, to either side of our clock; after that its time stamp refuses it. */
+const signatureMinutes = 20;
 
 /** Posts of one source are stored one after the other: they come in any order and at once. */
 export async function lockFlowSource(db: Db, id: string): Promise<void> {

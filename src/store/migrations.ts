@@ -1,6 +1,7 @@
 import type { Migration } from '@mikro-orm/migrations';
 import { Initial } from './migrations/20261122-initial.ts';
 import { ConsolidationBooks } from './migrations/20261125-consolidation-books.ts';
+import { FlowSignatures } from './migrations/20261125-mapping-flow-signatures.ts';
 import { Told } from './migrations/20261125-notify-told.ts';
 import { ProductionRestore } from './migrations/20261125-production-restore.ts';
 import { TenantsAccess } from './migrations/20261125-tenants-access.ts';
@@ -14,6 +15,7 @@ export const migrationClasses = [
   Told,
   ProductionRestore,
   ReadingComparison,
+  FlowSignatures,
 ];
 
 /** Of a migration only the statements: for a schema as it was when a backup was made. */

@@ -7,6 +7,7 @@ import { sql } from 'kysely';
 import { compose, type Product } from '../../src/compose.ts';
 import { readEnv } from '../../src/config/env.ts';
 import { nullLog } from '../../src/shared/log.ts';
+import { hashKey } from '../../src/shared/webhook-key.ts';
 import { saveSource, saveTarget } from '../../src/store/configuration.ts';
 import { readHistory } from '../../src/store/history.ts';
 import { readStatus } from '../../src/store/status.ts';
@@ -40,7 +41,7 @@ afterAll(async () => {
 beforeEach(async () => {
   now = new Date();
   const { db } = product.store;
-  for (const table of ['claim', 'tombstone', 'stream', 'sync_history', 'meeting', 'source'])
+  for (const table of ['flow_signature', 'claim', 'tombstone', 'stream', 'sync_history', 'meeting', 'source'])
     await sql`delete from ${sql.table(table)}`.execute(db);
   await saveSource(db, product.box, aFlowSource(), 0, effects);
 });
@@ -49,10 +50,15 @@ interface Sent {
   readonly path?: string;
   readonly headers?: Record<string, string>;
   readonly raw?: string;
+  /** Another process' address. */
+  readonly at?: string;
 }
 
-function send(body: unknown, { path = 'powerautomate/old-flow', headers = {}, raw }: Sent = {}): Promise<Response> {
-  return fetch(`${url}/api/webhook/${path}`, {
+function send(
+  body: unknown,
+  { path = 'powerautomate/old-flow', headers = {}, raw, at = url }: Sent = {},
+): Promise<Response> {
+  return fetch(`${at}/api/webhook/${path}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'x-api-key': flowKey, ...headers },
     body: raw ?? JSON.stringify(body),
@@ -119,7 +125,7 @@ describe('a post of a flow', () => {
     await saveSource(
       product.store.db,
       product.box,
-      aFlowSource({ id: 'second', key: 'another-key-0123456789' }),
+      aFlowSource({ id: 'second', key: hashKey('another-key-0123456789') }),
       1,
       effects,
     );
@@ -128,9 +134,23 @@ describe('a post of a flow', () => {
 
   it('goes by the new key at once when it was changed', async () => {
     await send(aFlowItem());
-    await saveSource(product.store.db, product.box, aFlowSource({ key: 'the-new-key-0123456789' }), 0, effects);
+    const key = hashKey('the-new-key-0123456789');
+    await saveSource(product.store.db, product.box, aFlowSource({ key }), 0, effects);
     expect((await send(aFlowItem())).status).toBe(401);
     expect((await send(aFlowItem(), { headers: { 'x-api-key': 'the-new-key-0123456789' } })).status).toBe(202);
+  });
+
+  it('goes by the former key too while that is named', async () => {
+    const [key, formerKey] = [hashKey('the-new-key-0123456789'), hashKey(flowKey)];
+    await saveSource(product.store.db, product.box, aFlowSource({ key, formerKey }), 0, effects);
+    expect((await send(aFlowItem())).status).toBe(202);
+    expect((await send(aFlowItem(), { headers: { 'x-api-key': 'the-new-key-0123456789' } })).status).toBe(202);
+    await saveSource(product.store.db, product.box, aFlowSource({ key }), 0, effects);
+    expect((await send(aFlowItem())).status).toBe(401);
+  });
+
+  it.each(['', 'sha256:', hashKey(flowKey)])('by %j in place of a key is refused', async (key) => {
+    expect((await send(aFlowItem(), { headers: { 'x-api-key': key } })).status).toBe(401);
   });
 
   it('of more than 5 MB is refused', async () => {
@@ -186,7 +206,9 @@ describe('a body that cannot be read', () => {
 
 describe('a signed post', () => {
   const at = (ms = 0): string => String(Math.round((now.getTime() + ms) / 1_000));
-  const signed = (raw: string, timestamp = at(), key = flowKey): Sent => ({
+  const signingKey = 'a-signing-key-0123456789';
+  beforeEach(() => saveSource(product.store.db, product.box, aFlowSource({ signingKey }), 0, effects));
+  const signed = (raw: string, timestamp = at(), key = signingKey): Sent => ({
     raw,
     headers: {
       'x-api-key': '',
@@ -206,6 +228,41 @@ describe('a signed post', () => {
     await sql`delete from claim`.execute(product.store.db);
     expect((await send(null, signed(raw))).status).toBe(202);
     expect(await claims()).toEqual([]);
+  });
+
+  it('is known to every process', async () => {
+    await send(null, signed(raw));
+    await sql`delete from claim`.execute(product.store.db);
+    const env = readEnv(
+      { DATABASE_URL: database.url, DATA_DIR: folder, PORT: '0', ENCRYPTION_KEY: 'ab'.repeat(32) },
+      folder,
+    );
+    const other = await compose({ env, log: nullLog, clock: { now: () => now } });
+    try {
+      const { url: otherUrl } = await other.startWeb();
+      const answer = await send(null, { ...signed(raw), at: otherUrl });
+      expect([answer.status, await answer.json()]).toMatchObject([202, { changed: 0 }]);
+      expect(await claims()).toEqual([]);
+    } finally {
+      await other.close();
+    }
+  });
+
+  it('that could not be stored may come again', async () => {
+    const { db } = product.store;
+    await sql`alter table claim rename to claim_away`.execute(db);
+    const answer = await send(null, signed(raw));
+    await sql`alter table claim_away rename to claim`.execute(db);
+    expect(answer.status).toBe(503);
+    expect((await send(null, signed(raw))).status).toBe(202);
+    expect(await claims()).toEqual(['AAMkAGI1-1']);
+  });
+
+  it('is refused where the source has no key for signatures, with what to do', async () => {
+    await saveSource(product.store.db, product.box, aFlowSource(), 0, effects);
+    const answer = await send(null, signed(raw, at(), flowKey));
+    expect(answer.status).toBe(401);
+    expect((await errorOf(answer)).message).toContain('signingKey');
   });
 
   it.each([
@@ -271,6 +328,17 @@ describe('the flows of the guide', () => {
   const parameters = (): Record<string, string> => ({ address: url, source: 'old-flow', key: flowKey });
   const all = (actions: Readonly<Record<string, FlowAction>>): FlowAction[] =>
     Object.values(actions).flatMap((action) => [action, ...all(action.actions ?? {})]);
+
+  it.each(['change-flow', 'window-flow'])(
+    '%s holds in every cloud: it names no host but the one to fill in',
+    (name) => {
+      const text = readFileSync(new URL(`../../docs/powerautomate/${name}.json`, import.meta.url), 'utf8');
+      const hosts = [...text.matchAll(/https?:\/\/([^/"]+)/g)].map(([, host]) => host);
+      // The schema's address is a name, the same in government clouds.
+      expect(new Set(hosts)).toEqual(new Set(['schema.management.azure.com', 'calendar.example']));
+      expect(text).not.toMatch(/\.(?:us|cn|com)\/(?!schemas|providers)/);
+    },
+  );
 
   it.each(['change-flow', 'window-flow'])(
     '%s: each HTTP action tries again, polls nothing and hides its key',

@@ -23,6 +23,8 @@ const secrets = {
   ME_PASSWORD: 'dav-horse-battery',
   FEED_URL: 'https://feeds.example/private-9bf1c2.ics',
   FLOW_KEY: 'flow-key-of-thirty-two-characters-77',
+  FLOW_FORMER_KEY: 'flow-key-of-thirty-two-characters-76',
+  FLOW_SIGNING_KEY: 'signing-key-of-some-more-characters-5',
   ICLOUD_PASSWORD: 'abcd-efgh-ijkl-mnop',
 };
 
@@ -123,7 +125,7 @@ describe('a configuration that is applied', () => {
   const others = [
     `{ id: icloud, kind: caldav, preset: icloud, username: me@icloud.example, password: '\${ICLOUD_PASSWORD}', calendar: Home, into: me/side, paused: true }`,
     `{ id: feed, kind: ics, url: '\${FEED_URL}', every: 12h, into: me/side, paused: true, filters: { titles: ['Holiday*'] } }`,
-    `{ id: flow, kind: powerautomate, mailbox: me@other.example, key: '\${FLOW_KEY}', into: me/work, titleTag: '[F] ', reminders: none }`,
+    `{ id: flow, kind: powerautomate, mailbox: me@other.example, key: '\${FLOW_KEY}', formerKey: '\${FLOW_FORMER_KEY}', signingKey: '\${FLOW_SIGNING_KEY}', into: me/work, titleTag: '[F] ', reminders: none }`,
   ];
 
   it('is what export gives back, whatever kinds of entries it has', async () => {

@@ -1,6 +1,7 @@
 /** Events as the Office 365 Outlook connector gives them to flows: flat strings, times without zone, UTC. */
 import { defaultFilters } from '../../../src/calendar/filters.ts';
 import type { PowerAutomateSource } from '../../../src/config/model.ts';
+import { hashKey } from '../../../src/shared/webhook-key.ts';
 
 export type RawItem = Record<string, unknown>;
 
@@ -59,7 +60,9 @@ export const aFlowSource = (settings: Partial<PowerAutomateSource> = {}): PowerA
   id: 'old-flow',
   kind: 'powerautomate',
   mailbox: 'me@contoso.example',
-  key: flowKey,
+  key: hashKey(flowKey),
+  formerKey: null,
+  signingKey: null,
   into: { target: 'me', calendar: 'work' },
   privacy: 'full',
   privateItems: 'full',
