@@ -169,10 +169,17 @@ function readSensitivity(event: JCal): Entry['sensitivity'] {
 
 function readImportance(event: JCal): Entry['importance'] {
   const priority = Number(textValue(event, 'priority') ?? 0);
-  if (priority >= 1 && priority <= 4) return 'high';
-  if (priority >= 6 && priority <= 9) return 'low';
-  const importance = textValue(event, 'x-microsoft-cdo-importance');
-  return importance === '2' ? 'high' : importance === '0' ? 'low' : 'normal';
+  if (priority >= 1 && priority <= 9) return priority < 5 ? 'high' : priority > 5 ? 'low' : 'normal';
+  switch (textValue(event, 'x-microsoft-cdo-importance')) {
+    case '2':
+      return 'high';
+    case '1':
+      return 'normal';
+    case '0':
+      return 'low';
+    default:
+      return null;
+  }
 }
 
 function readCategories(event: JCal): string[] {

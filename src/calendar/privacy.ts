@@ -97,7 +97,7 @@ function emptyEntry(entry: Entry): Entry {
     showAs: entry.showAs,
     status: entry.status,
     sensitivity: 'private',
-    importance: 'normal',
+    importance: null,
     categories: [],
     joinUrl: null,
     dialIn: [],

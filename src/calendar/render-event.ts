@@ -12,6 +12,8 @@ export interface EventContext {
   readonly sequence: number;
   /** Put before the title as it is: `[Agency] `. */
   readonly titleTag: string;
+  /** Only a part of the event is shown: whoever reads it is told that it is not public. */
+  readonly isRedacted: boolean;
   readonly reminders: 'source' | 'none' | number;
   /** One for the whole resource: Baikal refuses resources whose components name different ones. */
   readonly organizer: Person | null;
@@ -43,7 +45,7 @@ export function renderEvent(entry: Entry, context: EventContext): JCal {
     text('summary', summary),
     text('description', description(entry, people.hidden)),
     ...placeProperties(entry),
-    ...stateProperties(entry),
+    ...stateProperties(entry, context.isRedacted),
     ...linkProperties(entry),
     ...people.properties,
     entry.disallowCounter ? ['x-microsoft-disallow-counter', {}, 'unknown', 'TRUE'] : null,
@@ -164,9 +166,11 @@ const busyStatus = {
   oof: 'OOF',
   workingElsewhere: 'WORKINGELSEWHERE',
 } as const;
+const priorities = { high: 1, normal: 5, low: 9 } as const;
+const importances = { high: '2', normal: '1', low: '0' } as const;
 const classes = { normal: 'PUBLIC', personal: 'PRIVATE', private: 'PRIVATE', confidential: 'CONFIDENTIAL' } as const;
 
-function stateProperties(entry: Entry): (JCalProperty | null)[] {
+function stateProperties(entry: Entry, isRedacted: boolean): (JCalProperty | null)[] {
   const isFree = entry.showAs === 'free' || entry.showAs === 'workingElsewhere';
   const categories = entry.categories
     // ical.js, and clients built on it, take a backslash before the dividing comma for an escaped comma.
@@ -177,12 +181,9 @@ function stateProperties(entry: Entry): (JCalProperty | null)[] {
     ['transp', {}, 'text', isFree ? 'TRANSPARENT' : 'OPAQUE'],
     ['x-microsoft-cdo-busystatus', {}, 'unknown', busyStatus[entry.showAs]],
     entry.start.kind === 'date' ? ['x-microsoft-cdo-alldayevent', {}, 'unknown', 'TRUE'] : null,
-    ['class', {}, 'text', classes[entry.sensitivity]],
-    // Normal importance says nothing that the absence does not say (RFC 5545 section 3.8.1.9).
-    entry.importance === 'normal' ? null : ['priority', {}, 'integer', entry.importance === 'high' ? 1 : 9],
-    entry.importance === 'normal'
-      ? null
-      : ['x-microsoft-cdo-importance', {}, 'unknown', entry.importance === 'high' ? '2' : '0'],
+    ['class', {}, 'text', isRedacted ? 'PRIVATE' : classes[entry.sensitivity]],
+    entry.importance === null ? null : ['priority', {}, 'integer', priorities[entry.importance]],
+    entry.importance === null ? null : ['x-microsoft-cdo-importance', {}, 'unknown', importances[entry.importance]],
     categories.length === 0 ? null : ['categories', {}, 'text', ...new Set(categories)],
   ];
 }

@@ -6,6 +6,7 @@ import type { Part } from './part.ts';
 import { keyOf, partsOf } from './part.ts';
 import type { EventContext, ZoneYears } from './render-event.ts';
 import { momentProperty, noteYear, renderEvent } from './render-event.ts';
+import type { Privacy } from './privacy.ts';
 import type { Rule } from './rule.ts';
 import { weekdayNames } from './rule.ts';
 import type { Entry, Moment, Override, Person, Series } from './series.ts';
@@ -24,6 +25,8 @@ export interface RenderOptions {
   readonly sequence: number;
   /** Put before each title as it is: `[Agency] `. Empty: none. */
   readonly titleTag: string;
+  /** How much of the source's words the series still has; what is not whole is written as CLASS:PRIVATE. Default `full`. */
+  readonly detail?: Privacy;
   /** As the source has it, none, or one that many minutes before each start. */
   readonly reminders: 'source' | 'none' | number;
   readonly window: Window;
@@ -108,8 +111,9 @@ function singleEvent(series: Series, options: RenderOptions, uid: string, entry:
 }
 
 function contextOf(options: RenderOptions, uid: string, organizer: Person | null, zones: ZoneYears): EventContext {
-  const { sequence, titleTag, reminders } = options;
-  return { uid, sequence, titleTag, reminders, organizer, recurrenceId: null, recurrence: [], zones };
+  const { sequence, titleTag, reminders, detail = 'full' } = options;
+  const isRedacted = detail !== 'full';
+  return { uid, sequence, titleTag, isRedacted, reminders, organizer, recurrenceId: null, recurrence: [], zones };
 }
 
 function renderPart(series: Series, part: Part, options: RenderOptions): RenderedObject {

@@ -57,7 +57,8 @@ export interface Entry {
   readonly showAs: ShowAs;
   readonly status: Status;
   readonly sensitivity: Sensitivity;
-  readonly importance: Importance;
+  /** Null: not told. */
+  readonly importance: Importance | null;
   readonly categories: readonly string[];
   /** https URL that joins the online meeting. */
   readonly joinUrl: string | null;

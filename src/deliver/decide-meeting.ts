@@ -62,6 +62,7 @@ export function decideMeeting(meeting: DueMeeting, context: DecisionContext): De
         uid: restored?.uid ?? meeting.uid,
         sequence,
         titleTag: settings.titleTag,
+        detail: claim.detail,
         reminders: settings.reminders,
         window,
         anchor,

@@ -126,7 +126,15 @@ describe('title mode', () => {
 
     expect(redacted?.main.summary).toBe('Open title');
     expect(JSON.stringify(redacted)).not.toContain('SECRET');
-    expect(told(redacted)).not.toMatch(/ORGANIZER|ATTENDEE|VALARM|PRIORITY|CREATED|LOCATION/);
+    expect(told(redacted)).not.toMatch(/ORGANIZER|ATTENDEE|VALARM|PRIORITY|IMPORTANCE|CREATED|LOCATION/);
+  });
+
+  it('is written as private, whatever the event is', () => {
+    for (const sensitivity of ['normal', 'confidential'] as const) {
+      const redacted = redact(aSeries({ main: secretEntry({ sensitivity }) }), 'title', 'full');
+      const [object] = redacted === null ? [] : renderSeries(redacted, { ...defaultOptions, detail: 'title' });
+      expect(object?.text).toContain('\r\nCLASS:PRIVATE\r\n');
+    }
   });
 });
 
