@@ -237,6 +237,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
           notifications,
           operations,
           ...consent,
+          publicUrl: env.publicUrl,
         });
         const server: Server = await listen(app, env.host, env.port);
         opened.push(() => closeServer(server));

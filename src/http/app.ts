@@ -10,6 +10,7 @@ import { answers, readActivity, readStatus } from '../store/status.ts';
 import { addApi } from './api.ts';
 import type { Operations } from './api-routes.ts';
 import { addConsent, type ConsentRoutes } from './consent.ts';
+import { addPages } from './pages.ts';
 import { addGraphNotifications, type GraphNotificationDeps } from './graph-notifications.ts';
 
 export interface HttpDeps {
@@ -18,8 +19,10 @@ export interface HttpDeps {
   readonly apiKey: string | null;
   readonly version: string;
   readonly startedAt: Date;
-  /** What the JSON API does; without it its addresses are not there. */
+  /** What the JSON API and the pages do; without it their addresses are not there. */
   readonly operations?: Operations;
+  /** Where the service is reached from outside, for the pages' cookies. */
+  readonly publicUrl?: string | null;
   /** Takes in what flows post; without it their addresses are not there. */
   readonly flows?: FlowInbox;
   /** Takes in Graph's notifications; without it their addresses are not there. */
@@ -57,8 +60,11 @@ export function createApp(deps: HttpDeps): Koa {
     };
   });
 
-  if (deps.operations !== undefined)
-    addApi(router, { operations: deps.operations, guard: requireKey(deps.apiKey), version: deps.version });
+  if (deps.operations !== undefined) {
+    const { operations, apiKey, publicUrl = null, version } = deps;
+    addApi(router, { operations, guard: requireKey(apiKey), version });
+    addPages(router, { operations, apiKey, publicUrl, now: () => new Date() });
+  }
   if (deps.consent !== undefined) addConsent(router, deps.consent);
 
   app.use(router.routes());

@@ -18,6 +18,11 @@ export type ShownSource = Omit<
 
 export type ShownTarget = Omit<Target, 'password'> & { readonly status: TargetStatus };
 
+export async function listTenants(db: Db): Promise<{ readonly id: string; readonly name: string }[]> {
+  const found = await sql<{ id: string; name: string }>`select id, name from tenant order by id`.execute(db);
+  return found.rows;
+}
+
 /** Sources and targets for showing. Neither secrets nor what seals them are read. */
 export async function readSettings(db: Db): Promise<{ sources: ShownSource[]; targets: ShownTarget[] }> {
   const status = await readStatus(db);

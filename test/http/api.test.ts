@@ -22,7 +22,7 @@ beforeAll(async () => {
   await world.again();
   uid = world.shown()[0]?.uid ?? '';
   url = (await world.stage.product.startWeb()).url;
-});
+}, 120_000);
 afterAll(() => world.close());
 
 interface Answer<T> {
