@@ -34,7 +34,7 @@ export function crossCheck(model: Model, declared: Declared = { clouds: [], tena
     ...model.sources.flatMap((source) => [
       ...checkInto(source, model, declared),
       ...(source.kind === 'graph' ? checkTenantOf(source, model, declared) : []),
-      ...checkLoop(source, model.targets),
+      ...checkLoop(source, model),
     ]),
   ];
 }
@@ -79,22 +79,55 @@ function checkTenantOf(source: SourceConfig & { kind: 'graph' }, model: Model, d
   return [conflict('sources', source.id, 'privacy', 'config.above_ceiling', message, remedy)];
 }
 
-/** A calendar that we write, read back as a source, would feed itself. */
-function checkLoop(source: SourceConfig, targets: readonly Target[]): Conflict[] {
-  if (source.kind !== 'caldav') return [];
-  const { origin } = new URL(source.url);
-  const named = source.calendar.replace(/\/+$/, '').split('/').at(-1)?.toLowerCase() ?? '';
-  const loop = targets
-    .filter(
-      ({ url, username }) => new URL(url).origin === origin && username.toLowerCase() === source.username.toLowerCase(),
-    )
-    .flatMap((target) => target.calendars.map((calendar) => ({ target, calendar })))
-    .find(({ calendar }) => [calendar.id, calendar.name.toLowerCase()].includes(named));
-  if (loop === undefined) return [];
-  const message = `is the calendar ${loop.target.id}/${loop.calendar.id} that this service writes: a loop`;
+/** A calendar that we write, read back as a source, would feed itself; the path says by which way. */
+function checkLoop(source: SourceConfig, { sources, targets }: Model): Conflict[] {
+  const read = writtenCalendar(source, targets);
+  if (read === null) return [];
+  const path = [read];
+  let at: SourceConfig | undefined = source;
+  while (at !== undefined && path.length < 2 * sources.length + 2) {
+    const into: string = `${at.into.target}/${at.into.calendar}`;
+    path.push(at.id, into);
+    if (into === read) break;
+    at = sources.find((other) => writtenCalendar(other, targets) === into);
+  }
+  const message = `is the calendar ${read} that this service writes: a loop, ${path.join(' -> ')}`;
+  const field = source.kind === 'ics' ? 'url' : 'calendar';
   return [
-    conflict('sources', source.id, 'calendar', 'config.loop', message, 'Read another calendar, or remove the source.'),
+    conflict('sources', source.id, field, 'config.loop', message, 'Read another calendar, or remove the source.'),
   ];
+}
+
+/** The `target/calendar` of ours that a source reads, as far as the configuration tells; null: none. */
+function writtenCalendar(source: SourceConfig, targets: readonly Target[]): string | null {
+  if (source.kind !== 'caldav' && source.kind !== 'ics') return null;
+  const { origin, pathname } = new URL(source.url);
+  const segments = pathname.split('/').map((segment) => decoded(segment).toLowerCase());
+  for (const { id, url, username, calendars } of targets) {
+    if (new URL(url).origin !== origin) continue;
+    const user = username.toLowerCase();
+    const own = calendars.find((calendar) => {
+      const names = [calendar.id, calendar.name.toLowerCase()];
+      if (source.kind === 'caldav')
+        return source.username.toLowerCase() === user && names.includes(lastSegment(source.calendar));
+      // What a CalDAV server exports of the calendar, say `/calendars/me/work?export`.
+      return segments.some((segment, index) => segment === user && segments[index + 1] === calendar.id);
+    });
+    if (own !== undefined) return `${id}/${own.id}`;
+  }
+  return null;
+}
+
+function lastSegment(path: string): string {
+  return decoded(path.replace(/\/+$/, '').split('/').at(-1) ?? '').toLowerCase();
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** Why a source of this tenant must say its privacy itself, or null. */

@@ -511,6 +511,31 @@ describe('two targets', () => {
 });
 
 describe('a feed', () => {
+  it('shows two events whose ids differ in case only, each by itself', async () => {
+    const event = (uid: string, title: string): string[] => [
+      'BEGIN:VEVENT',
+      `UID:${uid}`,
+      'DTSTAMP:20260101T000000Z',
+      `DTSTART:${day(5).replaceAll('-', '')}T090000Z`,
+      `SUMMARY:${title}`,
+      'END:VEVENT',
+    ];
+    const events = [...event('AbCdEf@example', 'Upper'), ...event('abcdef@example', 'Lower')];
+    const text = ['BEGIN:VCALENDAR', 'VERSION:2.0', 'PRODID:-//Test//EN', ...events, 'END:VCALENDAR', ''].join('\r\n');
+    const server = createServer((_, response) => response.setHeader('content-type', 'text/calendar').end(text));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/feed.ics`;
+    try {
+      await world.configure({ sources: [{ id: 'feed', kind: 'ics', url, into: 'me/work' }] });
+      await world.again();
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+    expect(world.titles()).toEqual(['Lower', 'Upper']);
+    expect(new Set(world.shown().map(({ resource }) => resource.toLowerCase())).size).toBe(2);
+  });
+
   it('merges with the meeting whose UID it carries only if allowed, and what is ours is not read from it', async () => {
     await world.configure({ sources: [contoso] });
     const own = world.calendar('contoso').createEvent({ subject: 'Board', start: at(5) });
@@ -558,6 +583,17 @@ describe('a source that reads what this service writes', () => {
     expect(refused).toMatchObject({ faults: [{ code: 'config.loop', message: expect.stringContaining('me/work') }] });
   });
 
+  it('is refused as a feed of that server too', async () => {
+    const url = `${world.stage.caldav.url}calendars/alice/work?export`;
+    const refused = await world
+      .configure({ sources: [{ id: 'exported', kind: 'ics', url, into: 'me/work' }] })
+      .catch((thrown: unknown) => thrown);
+
+    expect(refused).toMatchObject({
+      faults: [{ code: 'config.loop', message: expect.stringContaining('me/work -> exported -> me/work') }],
+    });
+  });
+
   it('is refused when it goes round over two targets', async () => {
     const { url } = world.stage.caldav;
     const targets = [{ id: 'me' }, { id: 'you', username: 'bob' }];
@@ -574,6 +610,11 @@ describe('a source that reads what this service writes', () => {
       .configure({ targets, sources: [from('there', 'alice', 'you/work'), from('back', 'bob', 'me/work')] })
       .catch((thrown: unknown) => thrown);
 
-    expect(refused).toMatchObject({ faults: [{ code: 'config.loop' }, { code: 'config.loop' }] });
+    expect(refused).toMatchObject({
+      faults: [
+        { code: 'config.loop', message: expect.stringContaining('me/work -> there -> you/work -> back -> me/work') },
+        { code: 'config.loop', message: expect.stringContaining('you/work -> back -> me/work -> there -> you/work') },
+      ],
+    });
   });
 });
