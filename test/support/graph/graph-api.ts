@@ -19,6 +19,8 @@ export interface GraphParts {
   readonly subscriptions: Subscriptions;
   readonly clouds: readonly SimulatedCloud[];
   readonly pageSize: number;
+  /** Milliseconds that the work on one request takes, one inside a batch too. */
+  readonly serviceMs: () => number;
 }
 
 export class GraphApi {
@@ -129,24 +131,39 @@ export class GraphApi {
         graphError(400, 'MaximumValueExceeded', 'The number of batch requests exceeds the maximum of 20.'),
       );
     }
-    const answers = new Map<string, Answer>();
+    const answers = new Map<string, Promise<Answer>>();
     const perMailbox = new Map<string, number>();
     for (const request of requests) {
       const mailbox = request.url.split('/')[2] ?? '';
-      const isChained = (request.dependsOn ?? []).length > 0;
-      const concurrent = (perMailbox.get(mailbox) ?? 0) + (isChained ? 0 : 1);
+      const before = (request.dependsOn ?? []).map((id) => answers.get(id));
+      const concurrent = (perMailbox.get(mailbox) ?? 0) + (before.length > 0 ? 0 : 1);
       perMailbox.set(mailbox, concurrent);
-      const hasFailedBefore = (request.dependsOn ?? []).some((id) => (answers.get(id)?.status ?? 424) >= 400);
-      if (hasFailedBefore)
-        answers.set(request.id, graphError(424, 'FailedDependency', 'A request before this one failed.'));
-      else if (!isChained && concurrent > this.parts.switches.mailboxConcurrency)
-        answers.set(request.id, throttled(this.parts.switches));
-      else answers.set(request.id, await this.answer(innerCall(call, request)));
+      const isOver = before.length === 0 && concurrent > this.parts.switches.mailboxConcurrency;
+      answers.set(
+        request.id,
+        isOver ? Promise.resolve(throttled(this.parts.switches)) : this.inner(call, request, before),
+      );
     }
-    const responses = [...answers]
-      .reverse()
-      .map(([id, { status, headers, body }]) => ({ id, status, headers: headers ?? {}, body }));
+    const responses: Json[] = [];
+    for (const [id, answer] of answers) {
+      const { status, headers, body } = await answer;
+      responses.unshift({ id, status, headers: headers ?? {}, body });
+    }
     return { responses };
+  }
+
+  private async inner(
+    call: Call,
+    request: BatchRequest,
+    before: readonly (Promise<Answer> | undefined)[],
+  ): Promise<Answer> {
+    for (const one of before) {
+      if (((await one)?.status ?? 424) < 400) continue;
+      return graphError(424, 'FailedDependency', 'A request before this one failed.');
+    }
+    const serviceMs = this.parts.serviceMs();
+    if (serviceMs > 0) await new Promise((resolve) => setTimeout(resolve, serviceMs));
+    return this.answer(innerCall(call, request));
   }
 }
 

@@ -54,6 +54,8 @@ export class GraphSimulator {
   readonly switches: Switches;
   /** Milliseconds that each answer takes; may be changed at any time. */
   latencyMs: number;
+  /** Milliseconds of work that each request adds to that; inside a batch each of its requests, one after the other if chained. */
+  serviceMs = 0;
   /** Minutes that tokens issued from now on live; Entra gives 60 to 90. */
   tokenMinutes: number;
   readonly requests: RecordedRequest[] = [];
@@ -83,7 +85,16 @@ export class GraphSimulator {
     const { callbackFetch = fetch, handshakeMs = 10_000, pageSize = 10 } = options;
     const { world, switches, login, delta } = this;
     this.subscriptionApi = new Subscriptions({ world, switches, fetch: callbackFetch, handshakeMs });
-    this.graph = new GraphApi({ world, switches, login, delta, subscriptions: this.subscriptionApi, clouds, pageSize });
+    this.graph = new GraphApi({
+      world,
+      switches,
+      login,
+      delta,
+      subscriptions: this.subscriptionApi,
+      clouds,
+      pageSize,
+      serviceMs: () => this.serviceMs,
+    });
     this.servers = [...servers.values()];
     this.originMap = Object.fromEntries(
       [...servers].map(([origin, server]) => [origin, `http://127.0.0.1:${(server.address() as AddressInfo).port}`]),
@@ -219,7 +230,8 @@ export class GraphSimulator {
       const line = lineOf(call.method, call.url.href);
       this.faults.runActs(line);
       const how = this.faults.take(line);
-      const slowMs = how && 'slowMs' in how ? how.slowMs : this.latencyMs;
+      const workMs = call.url.pathname === '/v1.0/$batch' ? 0 : this.serviceMs;
+      const slowMs = how && 'slowMs' in how ? how.slowMs : this.latencyMs + workMs;
       if (slowMs > 0) await new Promise((resolve) => setTimeout(resolve, slowMs));
       const isOver = concurrent > this.switches.mailboxConcurrency;
       const answer = isOver ? throttled(this.switches) : await this.answer(call, how);
