@@ -154,9 +154,12 @@ describe('a page with a series that always fails', () => {
     expect(await source()).toMatchObject({ state: 'fresh', stale: 1 });
     expect(await errors()).toEqual(['graph.server_error']);
 
-    const before = world.stage.simulator.requests.length;
-    await world.stage.sync();
-    expect(world.stage.simulator.requests.length).toBe(before);
+    const wait = await sql<{
+      seconds: string;
+    }>`select extract(epoch from not_before - since) as seconds from stale_series`.execute(
+      world.stage.product.store.db,
+    );
+    expect(Number(wait.rows[0]?.seconds)).toBeGreaterThan(2);
 
     fault.clear();
     await again();

@@ -7,6 +7,7 @@ import { removeClaims } from '../../src/store/claims.ts';
 import { approveDeletions } from '../../src/store/deletions.ts';
 import { wantReading } from '../../src/store/sources.ts';
 import { compareWithTruth, type Comparison } from './compare-truth.ts';
+import { inDialect, plainDialect, type Dialect } from './graph/dialect.ts';
 import type { Fault, How } from './graph/faults.ts';
 import { instancesOf } from './graph/instances.ts';
 import type { OutlookCalendar } from './graph/outlook.ts';
@@ -20,6 +21,7 @@ import { aStage, type Stage } from './stage.ts';
 export interface HistoryOutcome {
   readonly comparison: Comparison;
   readonly switches: Partial<Switches>;
+  readonly dialect: Dialect;
   /** What happened, in sentences, for whoever has to find out. */
   readonly story: readonly string[];
   /** Source states at the end that are not fresh, and series that could not be rebuilt. */
@@ -30,18 +32,69 @@ const privacies = ['full', 'title', 'busy'] as const;
 const names = ['contoso', 'fabrikam'] as const;
 const zones = ['W. Europe Standard Time', 'Eastern Standard Time', 'UTC', 'Tokyo Standard Time'];
 
-export async function randomHistory(seed: number, steps: number): Promise<HistoryOutcome> {
-  const stage = await aStage();
+/** `steps`: how many, or which of them; each draws from a seed of its own, so that any may be left out. */
+export async function randomHistory(seed: number, steps: number | readonly number[]): Promise<HistoryOutcome> {
+  const dialect = chooseDialect(seed);
+  const stage = await aStage({ between: (fetch) => inDialect(fetch, dialect) });
   try {
-    return await new RandomHistory(stage, seed).run(steps);
+    const which = typeof steps === 'number' ? Array.from({ length: steps }, (_, step) => step) : steps;
+    return await new RandomHistory(stage, seed, dialect).run(which);
   } finally {
     await stage.close();
   }
 }
 
+/** The smallest part of a history that still fails, as far as `runs` more of them find it. */
+export async function shrinkHistory(seed: number, steps: number, runs: number): Promise<number[]> {
+  let kept = Array.from({ length: steps }, (_, step) => step);
+  let left = runs;
+  for (let size = Math.ceil(steps / 2); size >= 1 && left > 0; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+    for (let from = 0; from < kept.length && left > 0;) {
+      const without = [...kept.slice(0, from), ...kept.slice(from + size)];
+      left -= 1;
+      if (hasFailed(await randomHistory(seed, without))) kept = without;
+      else from += size;
+    }
+  }
+  return kept;
+}
+
+export function hasFailed({ comparison: { missing, surplus }, troubles }: HistoryOutcome): boolean {
+  return missing.length + surplus.length + troubles.length > 0;
+}
+
+/** Two of three histories are told by another service than ours; every second knows no immutable ids. */
+function chooseDialect(seed: number): Dialect {
+  const random = seededRandom(seed * 7 + 3);
+  const one = <T>(first: T, ...others: T[]): T =>
+    [first, ...others][Math.floor(random() * (others.length + 1))] ?? first;
+  if (seed % 3 === 0) return { ...plainDialect, ignoresIdType: seed % 2 === 1 };
+  return {
+    seed,
+    noMasters: one(false, true),
+    anonymousStubs: one(false, false, true),
+    removalsOf: one('all', 'masters', 'occurrences'),
+    falseRemovals: one(0, 0.3),
+    fatRemovals: one(false, true),
+    splitPages: one(null, 2, 5),
+    repeats: one(0, 0.3),
+    links: one('usual', 'capital', 'opaque'),
+    absentNulls: one(false, true),
+    versions: one('both', 'etag', 'changeKey', 'none', 'per-occurrence'),
+    unknownNames: one<string[]>([], ['cancelledOccurrences'], ['singleValueExtendedProperties'], ['occurrenceId']),
+    unknownAre: one('refused', 'ignored'),
+    listPage: one(null, 7),
+    calendarsOnlyListed: one(false, true),
+    ignoresIdType: seed % 2 === 1,
+    zone: one(null, 'W. Europe Standard Time', 'Pacific Standard Time'),
+  };
+}
+
 class RandomHistory {
   private readonly stage: Stage;
-  private readonly random: () => number;
+  private readonly seed: number;
+  private readonly dialect: Dialect;
+  private random: () => number;
   private readonly story: string[] = [];
   private readonly faults: Fault[] = [];
   private readonly mailboxes: OutlookMailbox[] = [];
@@ -49,23 +102,30 @@ class RandomHistory {
   private release: (() => void) | null = null;
   private count = 0;
 
-  constructor(stage: Stage, seed: number) {
+  constructor(stage: Stage, seed: number, dialect: Dialect) {
     this.stage = stage;
+    this.seed = seed;
+    this.dialect = dialect;
     this.random = seededRandom(seed);
     this.privacy = this.pick(privacies);
   }
 
-  async run(steps: number): Promise<HistoryOutcome> {
+  async run(steps: readonly number[]): Promise<HistoryOutcome> {
     const switches = this.chooseSwitches();
+    // The dialect may leave out one form of removals; then both are to be there.
+    if (this.dialect.removalsOf !== 'all') switches.seriesDeleted = 'both';
+    // Where masters are never sent, something else must tell of their changes.
+    if (this.dialect.noMasters) switches.afterMasterChange = 'all-occurrences';
     Object.assign(this.stage.simulator.switches, switches);
     await this.begin();
-    for (let step = 0; step < steps; step += 1) {
+    for (const step of steps) {
+      this.random = seededRandom(this.seed * 100_003 + step);
       if (this.chance(0.6)) this.live();
       if (this.chance(0.25)) this.disturb();
       if (this.chance(0.35)) await this.work();
     }
     const comparison = await this.comeToRest();
-    return { comparison, switches, story: this.story, troubles: await this.troubles() };
+    return { comparison, switches, dialect: this.dialect, story: this.story, troubles: await this.troubles() };
   }
 
   private async begin(): Promise<void> {

@@ -22,6 +22,8 @@ export interface StageOptions {
   readonly caldav?: CalDavServerOptions;
   readonly env?: Readonly<Record<string, string>>;
   readonly log?: Log;
+  /** What lies between the product and the simulator. */
+  readonly between?: (fetch: typeof globalThis.fetch) => typeof globalThis.fetch;
   /** The product's clock; the database keeps its own. */
   readonly clock?: Clock;
 }
@@ -94,7 +96,7 @@ export async function aStage(options: StageOptions = {}): Promise<Stage> {
     const opened = await compose({
       env,
       log: options.log ?? nullLog,
-      fetch: simulator.fetch,
+      fetch: options.between === undefined ? simulator.fetch : options.between(simulator.fetch),
       ...(clock === undefined ? {} : { clock }),
     });
     products.push(opened);

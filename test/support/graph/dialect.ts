@@ -10,7 +10,7 @@ export interface Dialect {
   readonly noMasters: boolean;
   /** Stubs do not name their series. */
   readonly anonymousStubs: boolean;
-  /** Whose removals are told; all, unless said. */
+  /** Whose removals are told where a series and its occurrences are gone. */
   readonly removalsOf: 'all' | 'masters' | 'occurrences';
   /** Share of pages with a removal, reason `changed`, of something that is still there (`event-delta.md`). */
   readonly falseRemovals: number;
@@ -143,7 +143,9 @@ class Speaker {
     const calendar = real.pathname;
     const known = this.told.get(calendar) ?? new Map<string, Json>();
     this.told.set(calendar, known);
-    const items = (body['value'] as Json[]).flatMap((item) => this.itemOf(item, known));
+    const all = body['value'] as Json[];
+    const gone = all.flatMap((item) => (item['@removed'] === undefined ? [] : [String(item['id'])]));
+    const items = all.flatMap((item) => this.itemOf(item, known, gone));
     const again = this.repeated.get(calendar) ?? [];
     const isLast = body['@odata.nextLink'] === undefined;
     // The older telling first: the last one is true.
@@ -157,12 +159,13 @@ class Speaker {
     return this.pageOf(real.href, this.written({ ...body, value }));
   }
 
-  private itemOf(item: Json, known: Map<string, Json>): Json[] {
+  private itemOf(item: Json, known: Map<string, Json>, gone: readonly string[]): Json[] {
     const { noMasters, anonymousStubs, removalsOf, fatRemovals } = this.dialect;
     const id = String(item['id']);
     if (item['@removed'] !== undefined) {
-      const isOccurrence = /-o\d+x\d{8}=$/.test(id);
-      if (removalsOf === 'masters' ? isOccurrence : removalsOf === 'occurrences' && this.isSeries(id)) return [];
+      const stem = (whole: string): string => `${whole.replace(/=+$/, '')}-o`;
+      if (removalsOf === 'masters' && gone.some((master) => id.startsWith(stem(master)))) return [];
+      if (removalsOf === 'occurrences' && gone.some((occurrence) => occurrence.startsWith(stem(id)))) return [];
       const before = known.get(id);
       known.delete(id);
       return [fatRemovals && before !== undefined ? { ...before, ...item } : item];
@@ -171,12 +174,6 @@ class Speaker {
     if (item['type'] === 'seriesMaster') return noMasters ? [] : [item];
     if (anonymousStubs && item['type'] === 'occurrence') return [without(item, 'seriesMasterId')];
     return [item];
-  }
-
-  /** Whether occurrences of it were told, whose removal tells as much. */
-  private isSeries(id: string): boolean {
-    const stem = id.replace(/=+$/, '');
-    return [...this.told.values()].some((known) => [...known.keys()].some((each) => each.startsWith(`${stem}-o`)));
   }
 
   private pageOf(link: string, body: Json): Json {
