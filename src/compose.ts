@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { consentDesk } from './access/consent-desk.ts';
 import { proveTenant } from './access/prove-tenant.ts';
+import { upkeep } from './access/upkeep.ts';
 import { cached } from './cached.ts';
 import { compareSource, type CompareDeps } from './compare/compare-source.ts';
 import type { Env } from './config/env.ts';
@@ -61,6 +62,8 @@ export interface Product {
   readonly comparisons: ComparisonKeeper;
   readonly comparing: CompareDeps;
   readonly tenants: TenantKeeper;
+  /** The way out towards sources and login hosts: proxy and authorities as they are set. */
+  readonly fetch: typeof fetch;
   /** Tries what a tenant lets us read, and records it. */
   prove(tenant: DueProof, signal: AbortSignal): Promise<ProofRecord>;
   readonly databaseKind: 'embedded' | 'server';
@@ -183,8 +186,8 @@ export async function compose(options: ComposeOptions): Promise<Product> {
     opened.push(() => subscriptions.stop());
 
     const prove: Product['prove'] = (tenant, signal) =>
-      proveTenant({ store, log, clock, random, open: (id) => sources.graph(id) }, tenant, signal);
-    const tenants = tenantKeeper({ store, log, prove });
+      proveTenant({ store, log, clock, random, open: (id, mailbox) => sources.graph(id, mailbox) }, tenant, signal);
+    const tenants = tenantKeeper({ store, log, prove, upkeep: () => upkeep({ store, box, log, clock }) });
     opened.push(() => tenants.stop());
     const { publicUrl } = env;
     const mint = (): string => randomBytes(24).toString('base64url');
@@ -218,6 +221,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       comparisons,
       comparing,
       tenants,
+      fetch: outgoing.fetch,
       prove,
       databaseKind: embedded === null ? 'server' : 'embedded',
       sources,

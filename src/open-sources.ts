@@ -15,7 +15,7 @@ import { version } from './version.ts';
 
 export interface SourceOpener {
   /** Signs in with the tenant's own app; one client per tenant. Throws SyncError. */
-  graph(tenantId: string): Promise<GraphClient>;
+  graph(tenantId: string, mailbox?: string): Promise<GraphClient>;
   /**
    * Opens a source as it is configured now. `access`, a digest of all that it is reached by, saves asking the database
    * where it is what it was last time. Throws SyncError when its settings or secrets cannot be used.

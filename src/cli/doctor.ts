@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { toSyncError } from '../shared/errors.ts';
-import { loadModel, loadTenant } from '../store/configuration.ts';
+import { loadModel } from '../store/configuration.ts';
 import { readChecks, readListed } from '../store/status.ts';
 import { loadTarget } from '../store/targets.ts';
 import { loadModelFile } from '../config/yaml.ts';
+import { checkTenant } from './doctor-tenant.ts';
 import { exitCodes, tell, withProduct, type Overrides } from './context.ts';
 
 export interface Check {
@@ -55,12 +56,7 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
           remedy: 'Write calendars.yaml and run "calendar-sync apply".',
         }),
       );
-    for (const tenant of model.tenants)
-      await check(`tenant ${tenant.id}`, async () => {
-        await loadTenant(product.store.db, product.box, tenant.id);
-        await (await product.sources.graph(tenant.id)).signIn();
-        return `signs in to ${tenant.cloud} (a token alone proves no permission; see its sources)`;
-      });
+    for (const tenant of model.tenants) await checkTenant(check, { product, env, tenant, signal });
     for (const { id, kind } of model.sources) {
       if (kind === 'powerautomate') continue;
       await check(`source ${id}`, async () => {

@@ -5,6 +5,7 @@ import { version } from '../version.ts';
 import { backup } from './backup.ts';
 import { applyCommand, diffCommand, exportCommand } from './apply.ts';
 import { showAudit, showConflicts } from './books.ts';
+import { createCertificate } from './cert.ts';
 import { consent } from './consent.ts';
 import { exitCodes, tellFailure, type Overrides } from './context.ts';
 import { doctor } from './doctor.ts';
@@ -142,6 +143,17 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     .addOption(json)
     .action(async (options: Json) => {
       code = await doctor(options.json ?? false, overrides);
+    });
+
+  const cert = program.command('cert').description('Certificates by which a tenant’s app proves itself.');
+  command('create <tenant>', 'Make a certificate and its key, and say what to upload.', ['cert create agency'], cert)
+    .option('--folder <path>', 'where the two files go', '.')
+    .option('--years <n>', 'how long it is good', parseCount, 2)
+    .option('--force', 'replace files that are there')
+    .addOption(json)
+    .action((tenant: string, options: Json & { folder: string; years: number; force?: boolean }) => {
+      const { folder, years, force = false } = options;
+      code = createCertificate(tenant, { json: options.json ?? false, folder, years, force });
     });
 
   command('consent <tenant>', 'Make a link that opens the consent pages for a tenant’s administrator.', [

@@ -1,8 +1,9 @@
 import { backoffMs } from '../shared/backoff.ts';
 import { SyncError, toSyncError } from '../shared/errors.ts';
-import { recordHistory } from '../store/history.ts';
+import { recordAudit, recordHistory } from '../store/history.ts';
 import { settleHandOver } from '../store/hand-over.ts';
 import type { Lease } from '../store/leases.ts';
+import { endWithdrawal, isWithdrawal, recordWithdrawal } from '../store/withdrawals.ts';
 import { loadSource, pollWithPushSeconds, recordFailure, recordReading, type SourceState } from '../store/sources.ts';
 import { guardRemovals } from './guard-removals.ts';
 import { readStreams } from './read-streams.ts';
@@ -33,6 +34,7 @@ export async function runIngest(
     hasMore = await read(run);
     if (state.pausedCode !== null) {
       deps.log.event('source.resumed', { source: id });
+      await endWithdrawal(deps.store.db, id);
       await handOver(run);
     }
   } catch (thrown) {
@@ -101,10 +103,23 @@ async function recordRunFailure(run: Run, thrown: unknown): Promise<SyncError> {
     code: error.code,
     message: error.message,
   });
+  if (isWithdrawal(error.code)) await recordWithdrawal(deps.store.db, state.id, error.code);
+  if (error.code === 'graph.foreign_link') await recordSecurity(run, error);
   if (recovery.kind === 'operator') await handOver(run);
   if (recovery.kind === 'operator')
     deps.log.event('source.paused', { source: state.id, code: error.code, remedy: recovery.remedy });
   return error;
+}
+
+/** Graph, or something in between, tried to lead us and our token elsewhere. */
+async function recordSecurity({ deps, state }: Run, { code }: SyncError): Promise<void> {
+  deps.log.event('security.foreign_link', { source: state.id });
+  await recordAudit(deps.store.db, {
+    actor: 'worker',
+    action: 'security.foreign_link',
+    subject: `sources/${state.id}`,
+    detail: { code },
+  });
 }
 
 function waitMs({ deps, state }: Run, { recovery }: SyncError): number {

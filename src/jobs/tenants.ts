@@ -9,6 +9,8 @@ export interface TenantKeeperDeps {
   readonly log: Log;
   /** Tries what a tenant lets us read, and records it. */
   readonly prove: (tenant: DueProof, signal: AbortSignal) => Promise<unknown>;
+  /** Tells what ends soon, and ends what is to end. */
+  readonly upkeep: () => Promise<void>;
 }
 
 export interface TenantKeeper {
@@ -27,7 +29,7 @@ const tenantsAtOnce = 8;
 export function tenantKeeper(deps: TenantKeeperDeps): TenantKeeper {
   const stopping = new AbortController();
   const isStopping = (): boolean => stopping.signal.aborted;
-  let schedule: Job | null = null;
+  const schedules: Job[] = [];
   let keeping: Promise<void> | null = null;
 
   const keepAll = async (): Promise<void> => {
@@ -58,12 +60,17 @@ export function tenantKeeper(deps: TenantKeeperDeps): TenantKeeper {
           deps.log.event('worker.failed', { kind: 'proof', id: '', reason: toSyncError(thrown).message });
         });
       };
-      schedule = scheduleJob('11,41 * * * * *', quietly);
+      const tend = (): void => {
+        deps.upkeep().catch((thrown: unknown) => {
+          deps.log.event('worker.failed', { kind: 'upkeep', id: '', reason: toSyncError(thrown).message });
+        });
+      };
+      schedules.push(scheduleJob('11,41 * * * * *', quietly), scheduleJob('23 */10 * * * *', tend));
       quietly();
     },
     async stop() {
       stopping.abort(new Error('stopping'));
-      schedule?.cancel();
+      for (const schedule of schedules) schedule.cancel();
       await keeping?.catch(() => undefined);
     },
   };

@@ -124,6 +124,22 @@ export const EVENTS = {
     'error',
     'A mailbox that its administrator wants closed to us can be read.',
   ),
+  'access.events_expiring': kind<{ source: string; days: number }>(
+    'warn',
+    'Access to a source is proven to be withdrawn; in so many days its events are removed. Told 7, 3 and 1 days before.',
+  ),
+  'access.events_removed': kind<{ source: string }>(
+    'warn',
+    'Access to a source was proven to be withdrawn for as long as its tenant’s keepWithdrawnDays say; its events are removed.',
+  ),
+  'credential.ending': kind<{ tenant: string; days: number; endsAt: string }>(
+    'error',
+    'A tenant’s certificate or secret ends within so many days; 0: it has ended. Told 30, 14 and 3 days before.',
+  ),
+  'security.foreign_link': kind<{ source: string }>(
+    'error',
+    'An answer held a link that leads to another host; it was refused, and no token went there.',
+  ),
   'http.request': kind<{ method: string; path: string; status: number; durationMs: number }>(
     'debug',
     'A request was answered; secrets in its path are masked.',

@@ -262,7 +262,8 @@ export async function orderSources(db: Db, ids: readonly string[]): Promise<void
   for (const targetId of new Set(moved.rows.map((row) => row.targetId))) await rerenderTarget(db, targetId);
 }
 
-async function forgetClaims(db: Db, sourceId: string, targetId: string): Promise<void> {
+/** Nothing of what was read of a source holds: its claims go, and its meetings are looked at again. */
+export async function forgetClaims(db: Db, sourceId: string, targetId: string): Promise<void> {
   await sql`
     delete from conflict where meeting_id in (select meeting_id from claim where source_id = ${sourceId})`.execute(db);
   const gone = await sql<{ meetingId: string | null }>`

@@ -185,6 +185,15 @@ export interface DueProof {
   readonly access: 'scoped' | 'tenant-wide' | 'delegated';
 }
 
+/** False: that was told already. */
+export async function recordWarned(db: Db, tenantId: string, warnedOf: string): Promise<boolean> {
+  await ensureRow(db, tenantId);
+  const told = await sql`
+    update tenant_access set warned_of = ${warnedOf}
+    where tenant_id = ${tenantId} and warned_of is distinct from ${warnedOf} returning tenant_id`.execute(db);
+  return told.rows.length === 1;
+}
+
 /** The app or the directory is another one now: nothing that was proven holds. */
 export async function forgetProof(db: Db, tenantId: string): Promise<void> {
   await sql`

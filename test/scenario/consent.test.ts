@@ -7,6 +7,8 @@ import { makeConsentLink } from '../../src/access/consent-desk.ts';
 import { saveTenant, loadTenant } from '../../src/store/configuration.ts';
 import { loadAccess } from '../../src/store/tenant-access.ts';
 import { grantScript, resultMark } from '../../src/web/consent/exchange-script.ts';
+import { upkeep } from '../../src/access/upkeep.ts';
+import { nullLog, type Log } from '../../src/shared/log.ts';
 import { builtInClouds } from '../../src/shared/clouds.ts';
 import { directoryOf } from '../support/graph/people.ts';
 import { runCli } from '../support/run-cli.ts';
@@ -465,4 +467,79 @@ describe('the ceiling', () => {
     await stage.sync();
     expect(shown()).toBe(0);
   });
+});
+
+describe('access that was withdrawn', () => {
+  it('pauses, keeps what shows for as long as was said, tells it before, and comes back by itself', async () => {
+    const { tenant, id, db, shown } = await aTenant();
+    const told: string[] = [];
+    const log: Log = { ...nullLog, event: (name, fields) => void told.push(`${name} ${JSON.stringify(fields)}`) };
+    const { store, box } = stage.product;
+    const tend = async (): Promise<string[]> => {
+      await upkeep({ store, box, log, clock: { now: () => new Date() } });
+      return told.splice(0).filter((line) => line.includes(`s-${id}`));
+    };
+    const since = (days: number) =>
+      sql`update withdrawal set since = now() - ${days} * interval '1 day' where source_id = ${`s-${id}`}`.execute(db);
+    tenant.configure({ consent: true });
+    await stage.passTime();
+    await stage.sync();
+    tenant.configure({ consent: false });
+    await stage.passTime();
+    await stage.sync();
+    const paused = await sql<{ code: string }>`select paused_code as code from source where id = ${`s-${id}`}`.execute(
+      db,
+    );
+    expect(paused.rows).toEqual([{ code: 'graph.access_denied' }]);
+    expect([shown(), await tend()]).toEqual([1, []]);
+
+    await since(24);
+    expect(await tend()).toEqual([`access.events_expiring {"source":"s-${id}","days":6}`]);
+    expect(await tend()).toEqual([]);
+    // Nobody tried lately: nothing is proven, nothing goes.
+    await since(31);
+    await sql`update withdrawal set proven_at = now() - interval '1 day' where source_id = ${`s-${id}`}`.execute(db);
+    expect(await tend()).toEqual([]);
+    await stage.passTime();
+    await stage.sync();
+    expect(await tend()).toEqual([`access.events_removed {"source":"s-${id}"}`]);
+    await stage.sync();
+    expect(shown()).toBe(0);
+
+    tenant.configure({ consent: true });
+    await stage.passTime();
+    await stage.sync();
+    expect(shown()).toBe(1);
+    const rows = await sql`select from withdrawal where source_id = ${`s-${id}`}`.execute(db);
+    expect(rows.rows).toHaveLength(0);
+  });
+});
+
+describe('doctor', () => {
+  it('looks at a tenant from its hosts to each mailbox, each line with a remedy', async () => {
+    const { tenant, id, ann } = await aTenant();
+    tenant.configure({ consent: true });
+    const lines = async (): Promise<Record<string, { state: string; says: string; remedy: string | null }>> => {
+      const { checks } = JSON.parse((await runCli(stage, ['doctor', '--json'])).out) as {
+        checks: { name: string; state: string; says: string; remedy: string | null }[];
+      };
+      const own = checks.filter(({ name }) => name.startsWith(`tenant ${id}: `));
+      return Object.fromEntries(own.map((check) => [check.name.replace(`tenant ${id}: `, ''), check]));
+    };
+    const well = await lines();
+    expect(well['sign-in host']).toMatchObject({ state: 'ok', says: 'login.microsoftonline.com answers' });
+    expect(well['calendar host']).toMatchObject({ state: 'ok', says: 'graph.microsoft.com answers' });
+    expect(well['credential']?.state).toBe('ok');
+    expect(well['access']).toMatchObject({ state: 'ok', says: expect.stringContaining('proven') });
+    expect(well[`mailbox ${ann}`]).toMatchObject({ state: 'ok', says: '1 calendar visible' });
+    expect(well['notifications']).toMatchObject({ says: expect.stringContaining('not possible without PUBLIC_URL') });
+
+    tenant.configure({ allowedMailboxes: [] });
+    const ill = await lines();
+    for (const name of ['access', `mailbox ${ann}`])
+      expect(ill[name]).toMatchObject({
+        state: 'failed',
+        remedy: expect.stringContaining('Grant the app Calendars.Read'),
+      });
+  }, 60_000);
 });
