@@ -23,7 +23,7 @@ describe('any history of several tenants in one target', () => {
       expect(expected).toBeGreaterThan(0);
       expect({ seed, missing, surplus, faults }).toEqual({ seed, missing: [], surplus: [], faults: [] });
     },
-    120_000,
+    600_000,
   );
 });
 
