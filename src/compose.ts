@@ -75,6 +75,8 @@ export interface Product {
   startWorker(): Promise<void>;
   /** Finishes what has begun, and lets go of everything. */
   close(): Promise<void>;
+  /** Lets go of the embedded database alone, for a process that must end now: the last one out stops it. */
+  abandon(): Promise<void>;
 }
 
 export async function compose(options: ComposeOptions): Promise<Product> {
@@ -255,6 +257,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
         tenants.start();
       },
       close: closeAll,
+      abandon: async () => embedded?.stop(),
     };
   } catch (thrown) {
     await closeAll();

@@ -4,18 +4,25 @@ import { applyFile } from './apply.ts';
 import { exitCodes, withProduct, type Overrides } from './context.ts';
 
 /** After this long an orderly stop ends the process anyway: what was begun is written down and settled later. */
-const drainMs = 10_000;
+const drainMs = 9_000;
+/** How long the embedded database then has to stop. */
+const abandonMs = 1_000;
 /** How long to wait for a database that is still starting. */
 const databaseWaitMs = 60_000;
 
 /** Runs the service until SIGTERM or SIGINT: `web` answers HTTP, `worker` reads and writes, `serve` does both. */
 export async function serve(command: 'serve' | 'web' | 'worker', overrides: Overrides): Promise<number> {
   const stopping = new AbortController();
+  let abandon = (): Promise<void> => Promise.resolve();
   const stopped = new Promise<string>((resolve) => {
     const stop = (signal: string): void => {
       stopping.abort();
       // Should something never come to its end: what was begun is written down, and settled later.
-      setTimeout(() => process.exit(exitCodes.ok), drainMs).unref();
+      setTimeout(() => {
+        const gone = (): never => process.exit(exitCodes.ok);
+        setTimeout(gone, abandonMs).unref();
+        void abandon().then(gone, gone);
+      }, drainMs).unref();
       resolve(signal);
     };
     process.once('SIGTERM', stop);
@@ -27,6 +34,7 @@ export async function serve(command: 'serve' | 'web' | 'worker', overrides: Over
     return await withProduct(
       overrides,
       async ({ env, log, product }) => {
+        abandon = () => product.abandon();
         if (command !== 'web' && env.configFile !== null && existsSync(env.configFile))
           await applyFile(product, env, env.configFile, { prune: false, actor: 'start' });
         const address = command === 'worker' ? null : (await product.startWeb()).url;

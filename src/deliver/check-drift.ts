@@ -12,7 +12,9 @@ import {
 import { recordHistory, type HistoryEntry } from '../store/history.ts';
 import { wantMeetings } from '../store/meetings.ts';
 import { takeUnclaimed, unreadSources, type Standing } from '../store/restored.ts';
+import type { WriteRight } from '../store/objects.ts';
 import { compareAllSoon, recordChecked, type TargetCalendarState, type TargetState } from '../store/targets.ts';
+import { asHolder } from './as-holder.ts';
 import {
   hasNameOfOurs,
   isSent,
@@ -46,13 +48,14 @@ export async function checkDrift(
   target: TargetState,
   calendar: TargetCalendarState,
   href: string,
+  lease: WriteRight['lease'],
   signal: AbortSignal,
 ): Promise<number> {
   const seen = await look(dav, calendar, href, signal);
   const isFull = seen.removed === null;
   const checked = { syncToken: seen.syncToken, isFull };
   if (!isFull && seen.present.length === 0 && seen.removed.length === 0) {
-    await recordChecked(store.db, target.id, calendar.id, checked);
+    await asHolder(store, target.id, lease, (db) => recordChecked(db, target.id, calendar.id, checked));
     return 0;
   }
   // The server may encode a collection's path in another way than it did; names of ours need no encoding.
@@ -84,7 +87,7 @@ export async function checkDrift(
   const removed = objects.map((object) => object.href).filter((one) => !names.has(one));
   const steps = planDrift({ objects, changed: changed.map(withBody), removed, mode: target.drift });
   const strangers = suspects.map(withBody).filter((one) => one.body !== null);
-  return await apply(store, dav, target, calendar, { steps, strangers, duplicates, checked }, signal);
+  return await apply(store, dav, target, calendar, { steps, strangers, duplicates, checked }, lease, signal);
 }
 
 async function look(dav: CalDav, calendar: TargetCalendarState, href: string, signal: AbortSignal): Promise<Seen> {
@@ -125,6 +128,7 @@ async function apply(
   target: TargetState,
   calendar: TargetCalendarState,
   { steps, strangers, duplicates, checked }: Findings,
+  lease: WriteRight['lease'],
   signal: AbortSignal,
 ): Promise<number> {
   const uids = [...new Set(strangers.flatMap((one) => uidsOf(one.body ?? '')).map(meetingUidOf))];
@@ -183,7 +187,7 @@ async function apply(
   // Whose entry it is cannot be known while a source has not been read.
   const mayBeTaken = unclaimed.length > 0 && (await unreadSources(store.db, target.id)).length === 0;
   let taken = 0;
-  await store.transaction(async (db) => {
+  await asHolder(store, target.id, lease, async (db) => {
     if (mayBeTaken) taken = await takeUnclaimed(db, target.id, calendar.id, unclaimed);
     await recordStanding(db, target.id, [
       ...steps.map(standing),

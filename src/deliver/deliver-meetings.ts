@@ -32,6 +32,7 @@ import {
 } from '../store/objects.ts';
 import { goneCheckEveryMs, recordGone, type TargetState } from '../store/targets.ts';
 import { endRestored, keepInTrash } from '../store/trash.ts';
+import { asHolder } from './as-holder.ts';
 import { blameFor, settleDelayMs } from './blame.ts';
 import { decideMeeting, type Decision } from './decide-meeting.ts';
 import { Ceiling } from './pass-ceiling.ts';
@@ -447,11 +448,11 @@ class DeliverPass {
     meeting: DueMeeting,
     error: SyncError,
   ): Promise<void> {
-    const { store, log, goneCalendars } = this.context;
+    const { store, log, goneCalendars, right } = this.context;
     const calendarId = intent?.calendarId ?? '';
     goneCalendars.set(calendarId, error);
     await this.postpone(calendarId, [meeting.id]);
-    if (!(await recordGone(store.db, targetId, calendarId))) return;
+    if (!(await asHolder(store, targetId, right.lease, (db) => recordGone(db, targetId, calendarId)))) return;
     log.event('target.failing', { target: targetId, code: error.code, failures: 1 });
     await recordHistory(store.db, {
       status: 'error',

@@ -1,7 +1,9 @@
 import type { CalDav } from '../dav/calendar-client.ts';
 import { SyncError } from '../shared/errors.ts';
 import type { Store } from '../store/database.ts';
+import type { WriteRight } from '../store/objects.ts';
 import { recordCalendarHref, type TargetState } from '../store/targets.ts';
+import { asHolder } from './as-holder.ts';
 
 /**
  * The collections of a target's calendars by calendar id, each path with a trailing slash. One that has never been seen
@@ -12,6 +14,7 @@ export async function ensureCalendars(
   store: Store,
   dav: CalDav,
   target: TargetState,
+  lease: WriteRight['lease'],
   signal: AbortSignal,
 ): Promise<Map<string, string>> {
   const hrefs = new Map<string, string>();
@@ -37,7 +40,7 @@ export async function ensureCalendars(
       found?.href ??
         (await dav.makeCalendar(calendar.id, { displayName: calendar.name, color: calendar.color }, signal)),
     );
-    await recordCalendarHref(store.db, target.id, calendar.id, href);
+    await asHolder(store, target.id, lease, (db) => recordCalendarHref(db, target.id, calendar.id, href));
     hrefs.set(calendar.id, href);
   }
   return hrefs;

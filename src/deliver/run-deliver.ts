@@ -15,6 +15,7 @@ import {
   type TargetCalendarState,
   type TargetState,
 } from '../store/targets.ts';
+import { asHolder } from './as-holder.ts';
 import { blameFor } from './blame.ts';
 import { checkDrift } from './check-drift.ts';
 import { deliverMeetings, type DeliverContext, type DeliverCounts } from './deliver-meetings.ts';
@@ -65,7 +66,7 @@ export async function runDeliver(
       const error = await reviewRestored(deps.store, dav, target, signal);
       return { kind: 'failed', error, counts };
     }
-    const calendarHrefs = await ensureCalendars(deps.store, dav, target, signal);
+    const calendarHrefs = await ensureCalendars(deps.store, dav, target, lease, signal);
     const goneCalendars = new Map(
       target.calendars.filter((calendar) => calendar.isGone).map(({ id: gone, href }) => [gone, calendarGone(href)]),
     );
@@ -78,14 +79,15 @@ export async function runDeliver(
     let found = 0;
     for (const calendar of target.calendars) if (!calendar.isGone) found += await lookInto(context, calendar);
     if (found > 0) await deliverMeetings(context);
-    await recordTargetWorks(deps.store.db, id, counts.created + counts.updated + counts.deleted > 0);
+    const hasWritten = counts.created + counts.updated + counts.deleted > 0;
+    await asHolder(deps.store, id, lease, (db) => recordTargetWorks(db, id, hasWritten));
     if (target.pausedCode !== null) deps.log.event('target.recovered', { target: id });
     return { kind: 'done', counts };
   } catch (thrown) {
     if (signal.aborted) return { kind: 'failed', error: stopped(), counts };
     // A server that took something in this run is not one that has been failing ever longer.
     const failures = counts.created + counts.updated + counts.deleted > 0 ? 0 : target.failures;
-    return { kind: 'failed', error: await recordRunFailure(deps, { ...target, failures }, thrown), counts };
+    return { kind: 'failed', error: await recordRunFailure(deps, { ...target, failures }, lease, thrown), counts };
   } finally {
     if (Object.values(counts).some((count) => count > 0))
       deps.log.event('deliver.run.finished', {
@@ -98,20 +100,20 @@ export async function runDeliver(
 
 /** Asks what changed in a calendar, when it is time to. Gives how many meetings are to be written again. */
 async function lookInto(context: DeliverContext, calendar: TargetCalendarState): Promise<number> {
-  const { store, dav, target, calendarHrefs, goneCalendars, signal } = context;
+  const { store, dav, target, right, calendarHrefs, goneCalendars, signal } = context;
   const href = calendarHrefs.get(calendar.id);
   const everyMs = calendar.isGone ? goneCheckEveryMs : checkInARunEveryMs;
   if (href === undefined || (calendar.checkedMsAgo !== null && calendar.checkedMsAgo < everyMs)) return 0;
   if (!calendar.isGone && goneCalendars.has(calendar.id)) return 0;
   try {
-    const found = await checkDrift(store, dav, target, calendar, href, signal);
+    const found = await checkDrift(store, dav, target, calendar, href, right.lease, signal);
     goneCalendars.delete(calendar.id);
     return found;
   } catch (thrown) {
     const error = toSyncError(thrown);
     if (blameFor(error) !== 'calendar') throw thrown;
     goneCalendars.set(calendar.id, error);
-    if (await recordGone(store.db, target.id, calendar.id))
+    if (await asHolder(store, target.id, right.lease, (db) => recordGone(db, target.id, calendar.id)))
       await recordHistory(store.db, {
         status: 'error',
         action: 'hold',
@@ -141,7 +143,12 @@ function stopped(): SyncError {
   });
 }
 
-async function recordRunFailure(deps: DeliverDeps, target: TargetState, thrown: unknown): Promise<SyncError> {
+async function recordRunFailure(
+  deps: DeliverDeps,
+  target: TargetState,
+  lease: Lease,
+  thrown: unknown,
+): Promise<SyncError> {
   const error = toSyncError(thrown);
   if (error.code === 'deliver.lease_lost') return error;
   const { recovery } = error;
@@ -153,14 +160,23 @@ async function recordRunFailure(deps: DeliverDeps, target: TargetState, thrown: 
         : backoffMs(target.failures + 1, deps.random(), 1_000, 5 * 60_000);
   const paused =
     recovery.kind === 'operator' ? { code: error.code, reason: error.message, remedy: recovery.remedy } : null;
-  await recordTargetFailure(deps.store.db, target.id, { failures: target.failures + 1, afterMs, paused });
-  await recordHistory(deps.store.db, {
-    status: 'error',
-    action: recovery.kind === 'operator' ? 'pause' : 'deliver',
-    targetId: target.id,
-    code: error.code,
-    message: error.message,
-  });
+  try {
+    await asHolder(deps.store, target.id, lease, async (db) => {
+      await recordTargetFailure(db, target.id, { failures: target.failures + 1, afterMs, paused });
+      await recordHistory(db, {
+        status: 'error',
+        action: recovery.kind === 'operator' ? 'pause' : 'deliver',
+        targetId: target.id,
+        code: error.code,
+        message: error.message,
+      });
+    });
+  } catch (failed) {
+    // The settings with which it failed are others by now: the next run says what is true of them.
+    const lost = toSyncError(failed);
+    if (lost.code === 'deliver.lease_lost') return lost;
+    throw failed;
+  }
   deps.log.event('target.failing', { target: target.id, code: error.code, failures: target.failures + 1 });
   return error;
 }

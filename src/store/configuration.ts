@@ -7,6 +7,7 @@ import { capped, ceilingOf } from './ceiling.ts';
 import type { Db } from './database.ts';
 import { settleHandOver } from './hand-over.ts';
 import { settleIdentities } from './identities.ts';
+import { breakLease } from './leases.ts';
 import { operatorSourceId } from './meetings.ts';
 import { recutClaims } from './recut-claims.ts';
 import { forgetAccess, forgetProof } from './tenant-access.ts';
@@ -169,6 +170,8 @@ export async function saveTenant(db: Db, box: SecretBox, tenant: Tenant): Promis
 }
 
 export async function saveTarget(db: Db, box: SecretBox, target: Target): Promise<void> {
+  // A delivery under way still has the old account, and would record what it finds there.
+  if (await isOtherAccount(db, box, target)) await breakLease(db, `target:${target.id}`);
   const before = await sql<{ url: string; username: string; dedupe: string }>`
     select url, username, dedupe from target where id = ${target.id} for update`.execute(db);
   await sql`
@@ -198,6 +201,19 @@ export async function saveTarget(db: Db, box: SecretBox, target: Target): Promis
     await settleIdentities(db, target.id);
   }
   await rerenderTarget(db, target.id);
+}
+
+async function isOtherAccount(db: Db, box: SecretBox, target: Target): Promise<boolean> {
+  const found = await sql<{ id: string; url: string; username: string; passwordSealed: string }>`
+    select id, url, username, password_sealed as "passwordSealed" from target where id = ${target.id}`.execute(db);
+  const [old] = found.rows;
+  if (old === undefined) return false;
+  if (old.url !== target.url || old.username !== target.username) return true;
+  try {
+    return openTargetPassword(box, old) !== target.password;
+  } catch {
+    return true; // unreadable until now
+  }
 }
 
 /** The account is another one: nothing that we know to stand anywhere stands there; all is written anew. */

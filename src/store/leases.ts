@@ -54,6 +54,22 @@ export async function renewLease(db: Db, lease: Lease, ttlMs: number): Promise<b
   return result.rows.length === 1;
 }
 
+/**
+ * Takes the lease away from whoever holds it: what it was taken for is another thing now. Before any row that its holder
+ * changes under it is touched, inside the caller's transaction.
+ */
+export async function breakLease(db: Db, name: string): Promise<void> {
+  await sql`
+    update lease set holder = null, fence = fence + 1, expires_at = clock_timestamp() where name = ${name}`.execute(db);
+}
+
+/** Whether the lease is still this one's; it stays so until the caller's transaction ends. */
+export async function isHeld(db: Db, lease: Pick<Lease, 'name' | 'fence'>): Promise<boolean> {
+  const found = await sql`
+    select from lease where name = ${lease.name} and fence = ${lease.fence} for share`.execute(db);
+  return found.rows.length === 1;
+}
+
 export async function releaseLease(db: Db, lease: Lease): Promise<void> {
   await sql`
     update lease set holder = null, expires_at = clock_timestamp()

@@ -38,6 +38,7 @@ export interface Said {
 export interface DeliveryWorld {
   readonly store: Store;
   readonly target: Target;
+  readonly box: SecretBox;
   /** The in-process server; not used when the suite runs on a server named by CALDAV_URL. */
   readonly server: CalDavServer;
   readonly isReal: boolean;
@@ -56,8 +57,8 @@ export interface DeliveryWorld {
   says(source: string, series: Readonly<Record<string, Said | Series>>): Promise<void>;
   /** The source has these no more. */
   loses(source: string, ...keys: string[]): Promise<void>;
-  /** One delivery run. */
-  run(options?: { signal?: AbortSignal; holder?: string }): Promise<DeliverOutcome>;
+  /** One delivery run; with `hands`, some of its requests are made in another way. */
+  run(options?: { signal?: AbortSignal; holder?: string; hands?: Partial<CalDav> }): Promise<DeliverOutcome>;
   /** Runs until nothing is due, whatever the back-off; looks for drift each time when `look`. */
   settle(options?: { look?: boolean }): Promise<void>;
   /** Makes every calendar due for a look at what changed. */
@@ -139,6 +140,7 @@ export async function aDeliveryWorld(options: WorldOptions = {}): Promise<Delive
   const world: DeliveryWorld = {
     store,
     target,
+    box,
     server,
     isReal,
     faults,
@@ -193,13 +195,14 @@ export async function aDeliveryWorld(options: WorldOptions = {}): Promise<Delive
         await removeClaims(db, { id: source, targetId: target.id }, 'pending');
       });
     },
-    async run({ signal, holder = 'test' } = {}) {
+    async run({ signal, holder = 'test', hands = {} } = {}) {
       const held = await withLease(
         store.db,
         `target:${target.id}`,
         holder,
         signal ?? new AbortController().signal,
-        (lease, inner) => runDeliver(deps, target.id, lease, inner),
+        (lease, inner) =>
+          runDeliver({ ...deps, open: (state) => ({ ...deps.open(state), ...hands }) }, target.id, lease, inner),
       );
       if (held === null) throw new Error('somebody else has the lease');
       return held.result;

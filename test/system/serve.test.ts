@@ -139,6 +139,18 @@ describe('SIGTERM', () => {
   });
 });
 
+describe('SIGTERM during a write that never answers, on the embedded database', () => {
+  it('stops the database too', async () => {
+    addEvents(1);
+    caldav.fail({ on: 'PUT', how: 'timeout-not-stored' });
+    const env = { DATA_DIR: join(home.path, 'data') };
+    const service = start('serve', env);
+    await caldav.waitForRequest(({ method }) => method === 'PUT', 'arrived');
+    expect(await service.end()).toBe(0);
+    expect(existsSync(join(env.DATA_DIR, 'postgres', 'postmaster.pid'))).toBe(false);
+  });
+});
+
 describe('a database that comes late', () => {
   it('is waited for, which is told, and then the service is ready', async () => {
     const door = await aDoor();
