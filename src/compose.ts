@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { consentDesk } from './access/consent-desk.ts';
 import { proveTenant } from './access/prove-tenant.ts';
 import { upkeep } from './access/upkeep.ts';
+import { openChannels, type Channel } from './alarms/channels.ts';
 import { cached } from './cached.ts';
 import { compareSource, type CompareDeps } from './compare/compare-source.ts';
 import type { Env } from './config/env.ts';
@@ -21,6 +22,7 @@ import { holderName } from './jobs/holder.ts';
 import { writeTimeoutMs } from './jobs/with-lease.ts';
 import { subscriptionKeeper, type SubscriptionKeeper } from './jobs/subscriptions.ts';
 import { tenantKeeper, type TenantKeeper } from './jobs/tenants.ts';
+import { alarmKeeper, type AlarmKeeper } from './jobs/alarms.ts';
 import { createWorker, type Worker } from './jobs/worker.ts';
 import { sourceOpener, type SourceOpener } from './open-sources.ts';
 import { systemClock, type Clock } from './shared/clock.ts';
@@ -66,6 +68,9 @@ export interface Product {
   readonly fetch: typeof fetch;
   /** Tries what a tenant lets us read, and records it. */
   prove(tenant: DueProof, signal: AbortSignal): Promise<ProofRecord>;
+  readonly alarms: AlarmKeeper;
+  /** Ways to tell the operator that are set up. */
+  readonly channels: readonly Channel[];
   readonly databaseKind: 'embedded' | 'server';
   readonly sources: SourceOpener;
   /** What becomes of a tenant's data; null: there is no such tenant. */
@@ -172,7 +177,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
     opened.push(() => comparisons.stop());
 
     const secret = await notificationSecret(store.db, () => randomBytes(24).toString('base64url'));
-    const hint = (id: string): void => hints.send('ingest', id);
+    const hint = (id: string): void => worker.hint('ingest', id);
     const subscriptions = subscriptionKeeper({
       store,
       log,
@@ -197,6 +202,26 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       publicUrl === null
         ? {}
         : { consent: { publicUrl, desk: consentDesk({ store, box, log, clock, mint, publicUrl, prove }) } };
+    const { alarmWebhookUrl: webhookUrl, alarmWebhookSecret: webhookSecret, smtpUrl, heartbeatUrl } = env;
+    const channels = openChannels(
+      { webhookUrl, webhookSecret, smtpUrl, mailFrom: env.alarmMailFrom, mailTo: env.alarmMailTo, heartbeatUrl },
+      { fetch: outgoing.fetch, clock },
+    );
+    const alarms = alarmKeeper({
+      store,
+      log,
+      random,
+      holder,
+      instance,
+      channels,
+      heartbeatUrl,
+      fetch: outgoing.fetch,
+      staleAfterSeconds: env.staleAfterMinutes * 60,
+      hasStatusEntries: env.statusEntries,
+      backups: { folder: env.backupDir ?? `${env.dataDir}/backups`, isNamed: env.backupDir !== null },
+      hint: (target) => worker.hint('deliver', target),
+    });
+    opened.push(() => alarms.stop());
 
     const flows = flowInbox({
       store,
@@ -204,11 +229,11 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       log,
       box,
       clock,
-      onChanged: (target) => hints.send('deliver', target),
+      onChanged: (target) => worker.hint('deliver', target),
       onPosted: (flow) => {
         // Only a hint: should it fail, the next poll finds the change.
         void wantReadingsBeside(store.db, flow).then(
-          (readers) => readers.forEach((source) => hints.send('ingest', source)),
+          (readers) => readers.forEach((source) => worker.hint('ingest', source)),
           () => undefined,
         );
       },
@@ -225,6 +250,8 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       tenants,
       fetch: outgoing.fetch,
       prove,
+      alarms,
+      channels,
       databaseKind: embedded === null ? 'server' : 'embedded',
       sources,
       openTarget,
@@ -255,6 +282,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
         subscriptions.start();
         comparisons.start();
         tenants.start();
+        alarms.start();
       },
       close: closeAll,
       abandon: async () => embedded?.stop(),

@@ -3,6 +3,7 @@ import { SyncError } from '../shared/errors.ts';
 import type { AuditQuery, HistoryQuery } from '../store/history.ts';
 import { version } from '../version.ts';
 import { backup } from './backup.ts';
+import { listAlarms, testAlarms } from './alarms.ts';
 import { applyCommand, diffCommand, exportCommand } from './apply.ts';
 import { showAudit, showConflicts } from './books.ts';
 import { createCertificate } from './cert.ts';
@@ -15,6 +16,7 @@ import { forget } from './forget.ts';
 import { decide, recreate, showHeld } from './guard.ts';
 import { showHistory } from './history.ts';
 import { pin, showPins } from './pin.ts';
+import { listJobs, retryJobs } from './jobs.ts';
 import { plan } from './plan.ts';
 import { retireLegacy } from './retire-legacy.ts';
 import { approve, loadFromStdin, mark, restore, status } from './restore.ts';
@@ -294,6 +296,46 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     .addOption(json)
     .action(async (place: string, options: Json) => {
       code = await recreate(place, options.json ?? false, overrides);
+    });
+
+  const jobs = program.command('jobs').description('Work that failed: what becomes of it, and trying it again.');
+  command(
+    'list',
+    'List what failed, and what is under way. Exits with 1 when something waits for you.',
+    ['jobs list'],
+    jobs,
+  )
+    .option('--limit <n>', 'how many', parseCount, 100)
+    .addOption(json)
+    .action(async (options: Json & { limit: number }) => {
+      code = await listJobs({ json: options.json ?? false, limit: options.limit }, overrides);
+    });
+  command(
+    'retry [job]',
+    'Try a job of the list again now, or all of them.',
+    ['jobs retry', 'jobs retry source:contoso-me'],
+    jobs,
+  )
+    .addOption(json)
+    .action(async (job: string | undefined, options: Json) => {
+      code = await retryJobs(job ?? null, options.json ?? false, overrides);
+    });
+
+  const alarms = program.command('alarms').description('What the operator is told of, and how.');
+  command('list', 'List what is wrong now. Exits with 1 when something is.', ['alarms list'], alarms)
+    .addOption(json)
+    .action(async (options: Json) => {
+      code = await listAlarms(options.json ?? false, overrides);
+    });
+  command(
+    'test',
+    'Send a trial message on every channel that is set up. Exits with 1 when one does not take it.',
+    ['alarms test'],
+    alarms,
+  )
+    .addOption(json)
+    .action(async (options: Json) => {
+      code = await testAlarms(options.json ?? false, overrides);
     });
 
   const trash = program.command('trash').description('What was deleted from targets in the last 30 days.');

@@ -72,6 +72,15 @@ export function readEnv(variables: Readonly<Record<string, string | undefined>>,
     logLevel: valueOf('logLevel'),
     logFiles: valueOf('logFiles'),
     historyDays: valueOf('historyDays'),
+    staleAfterMinutes: valueOf('staleAfterMinutes'),
+    alarmWebhookUrl: valueOf('alarmWebhookUrl'),
+    alarmWebhookSecret: valueOf('alarmWebhookSecret'),
+    smtpUrl: valueOf('smtpUrl'),
+    alarmMailFrom: valueOf('alarmMailFrom'),
+    alarmMailTo: valueOf('alarmMailTo'),
+    heartbeatUrl: valueOf('heartbeatUrl'),
+    statusEntries: valueOf('statusEntries'),
+    backupDir: inFolder(valueOf('backupDir'), folder),
   };
   const notices = nearMisses(Object.keys(variables));
   if (values.extraCaFile !== null && !existsSync(values.extraCaFile)) {
@@ -88,6 +97,10 @@ function findConfigFile(named: string | null, folder: string, faults: ConfigFaul
   if (existsSync(path)) return path;
   if (named !== null) faults.push(missingFile(VARIABLES.configFile.name, path));
   return null;
+}
+
+function inFolder(path: string | null, folder: string): string | null {
+  return path === null ? null : resolve(folder, path);
 }
 
 function isAboutKey({ field }: ConfigFault): boolean {

@@ -21,6 +21,15 @@ export interface Values {
   readonly logLevel: LogLevel;
   readonly logFiles: number;
   readonly historyDays: number;
+  readonly staleAfterMinutes: number;
+  readonly alarmWebhookUrl: string | null;
+  readonly alarmWebhookSecret: string | null;
+  readonly smtpUrl: string | null;
+  readonly alarmMailFrom: string | null;
+  readonly alarmMailTo: string | null;
+  readonly heartbeatUrl: string | null;
+  readonly statusEntries: boolean;
+  readonly backupDir: string | null;
 }
 
 /** Why a text is no value. Never quotes a secret. */
@@ -177,6 +186,91 @@ export const VARIABLES: { readonly [K in keyof Values]: Variable<Values[K]> } = 
       'good, deleted entries for 30 days.',
     read: (text) => asInteger(text, 1, 3_650),
   },
+  staleAfterMinutes: {
+    name: 'STALE_AFTER_MINUTES',
+    isSecret: false,
+    whenAbsent: 30,
+    initial: '30',
+    about:
+      'A source that could not be proven fresh for so long is an alarm. Those that are read less often have three of ' +
+      'their intervals.',
+    read: (text) => asInteger(text, 5, 100_000),
+  },
+  alarmWebhookUrl: {
+    name: 'ALARM_WEBHOOK_URL',
+    isSecret: true,
+    whenAbsent: null,
+    initial: '',
+    about:
+      'Where alarms, and that they are over, are posted as JSON, like https://chat.example/hooks/abc. Try it with ' +
+      '`calendar-sync alarms test`.',
+    read: (text) => asUrl(text, ['http:', 'https:'], 'https://chat.example/hooks/abc'),
+  },
+  alarmWebhookSecret: {
+    name: 'ALARM_WEBHOOK_SECRET',
+    isSecret: true,
+    whenAbsent: null,
+    initial: '',
+    about:
+      'Signs what is posted: X-Signature is sha256= and the HMAC of X-Timestamp, a full stop and the body, in hexadecimal.',
+    read: (text) => text,
+  },
+  smtpUrl: {
+    name: 'SMTP_URL',
+    isSecret: true,
+    whenAbsent: null,
+    initial: '',
+    about: 'Mail server for alarms, like smtps://user:password@mail.example:465 or smtp://mail.example:587.',
+    read: (text) => asUrl(text, ['smtp:', 'smtps:'], 'smtps://user:password@mail.example:465'),
+  },
+  alarmMailFrom: {
+    name: 'ALARM_MAIL_FROM',
+    isSecret: false,
+    whenAbsent: null,
+    initial: '',
+    about: 'Sender of the mails. Without it they come from the (first) receiver.',
+    read: (text) => asMailAddresses(text),
+  },
+  alarmMailTo: {
+    name: 'ALARM_MAIL_TO',
+    isSecret: false,
+    whenAbsent: null,
+    initial: '',
+    about: 'Who gets alarms by mail, with SMTP_URL: one address, or several with commas between.',
+    read: (text) => asMailAddresses(text),
+  },
+  heartbeatUrl: {
+    name: 'HEARTBEAT_URL',
+    isSecret: true,
+    whenAbsent: null,
+    initial: '',
+    about:
+      'Asked for once a minute while every source is fresh, so that a watcher elsewhere (Healthchecks, Uptime Kuma) ' +
+      'raises the alarm when this stops.',
+    read: (text) => asUrl(text, ['http:', 'https:'], 'https://hc-ping.com/…'),
+  },
+  statusEntries: {
+    name: 'STATUS_ENTRIES',
+    isSecret: false,
+    whenAbsent: false,
+    initial: 'false',
+    about:
+      'With true, an all-day entry in the calendar itself says which source has not been updated since when. It goes ' +
+      'when the source is fresh again.',
+    read: (text) =>
+      text === 'true' || text === 'false'
+        ? text === 'true'
+        : { refused: `"${text}" is neither true nor false`, remedy: 'Write true or false.' },
+  },
+  backupDir: {
+    name: 'BACKUP_DIR',
+    isSecret: false,
+    whenAbsent: null,
+    initial: '',
+    about:
+      'Where backup.sh puts archives (DATA_DIR/backups without it). When the newest is older than two days, that is an alarm.',
+    read: (text) => text,
+  },
 };
 
 /** Whether a text was refused. */
@@ -197,6 +291,11 @@ function asInteger(text: string, least: number, most: number): number | Refusal 
 function asUrl(text: string, protocols: readonly string[], example: string): string | Refusal {
   if (URL.canParse(text) && protocols.includes(new URL(text).protocol)) return text;
   return { refused: 'is no such URL', remedy: `Write it like ${example}.` };
+}
+
+function asMailAddresses(text: string): string | Refusal {
+  const isWell = text.split(',').every((part) => /^(?:[^<>@,]*<)?[^\s<>@,]+@[^\s<>@,]+>?$/.test(part.trim()));
+  return isWell ? text : { refused: `"${text}" is no mail address`, remedy: 'Write it like operator@mail.example.' };
 }
 
 function readPublicUrl(text: string): string | Refusal {

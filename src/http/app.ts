@@ -11,6 +11,10 @@ import { addApi } from './api.ts';
 import type { Operations } from './api-routes.ts';
 import { addConsent, type ConsentRoutes } from './consent.ts';
 import { addPages } from './pages.ts';
+import { openAlarms } from '../store/alarms.ts';
+import { readFreshness } from '../store/freshness.ts';
+import { readPaces } from '../store/pace.ts';
+import { addMetrics } from './metrics.ts';
 import { addGraphNotifications, type GraphNotificationDeps } from './graph-notifications.ts';
 
 export interface HttpDeps {
@@ -57,6 +61,9 @@ export function createApp(deps: HttpDeps): Koa {
       notifications: notifications?.counts,
       ...(await readStatus(deps.db)),
       ...(await readActivity(deps.db)),
+      freshness: await readFreshness(deps.db),
+      paces: await readPaces(deps.db),
+      alarms: await openAlarms(deps.db),
     };
   });
 
@@ -66,6 +73,12 @@ export function createApp(deps: HttpDeps): Koa {
     addPages(router, { operations, apiKey, publicUrl, now: () => new Date() });
   }
   if (deps.consent !== undefined) addConsent(router, deps.consent);
+  addMetrics(router, {
+    db: deps.db,
+    version: deps.version,
+    guard: requireKey(deps.apiKey),
+    notifications: notifications?.counts ?? null,
+  });
 
   app.use(router.routes());
   app.use(router.allowedMethods());
@@ -137,7 +150,7 @@ function logRequests(log: Log): Koa.Middleware {
 
 function requireKey(apiKey: string | null): Koa.Middleware {
   return async (ctx, next) => {
-    if (!isAllowed(ctx.get('x-api-key'), apiKey))
+    if (!isAllowed(keyOf(ctx), apiKey))
       throw new SyncError(
         apiKey === null ? 'No API_KEY is set, so this address is closed' : 'The API key is missing or wrong',
         {
@@ -148,6 +161,11 @@ function requireKey(apiKey: string | null): Koa.Middleware {
       );
     await next();
   };
+}
+
+/** Prometheus sends what it has to say as `Authorization: Bearer`. */
+function keyOf(ctx: Koa.Context): string {
+  return ctx.get('x-api-key') || /^Bearer (.+)$/i.exec(ctx.get('authorization'))?.[1] || '';
 }
 
 /** Compares in constant time, whatever the lengths. */

@@ -115,7 +115,7 @@ async function store(
     lastModifiedAt: modifiedAt,
   }));
   const replaced = await dropClaims(db, sourceId, standIns(accepted));
-  const changed = await upsertClaims(db, state, prepared, { round, instance: deps.instance });
+  const changed = await upsertClaims(db, state, prepared, { round, instance: deps.instance, isLive: listing === null });
   await unbury(db, sourceId, revived);
   if (listing !== null) await markListed(db, sourceId, older, listing.round);
   if (replaced.length > 0) await markMeetingsDirty(db, state.targetId, { identities: [], ids: replaced });

@@ -183,7 +183,9 @@ async function readPage(run: Run, source: Source, stream: Stream): Promise<Page>
 
 async function storePage(run: Run, db: Db, page: Page, { kind, round, isRoutine }: Stream): Promise<number> {
   const claims = page.claims.map((claim) => prepareClaim(claim, run.state.config));
-  const changed = await upsertClaims(db, run.state, claims, { round, instance: run.deps.instance });
+  const { toldSince } = run.state;
+  const context = { round, instance: run.deps.instance, isLive: kind === 'delta', toldSince };
+  const changed = await upsertClaims(db, run.state, claims, context);
   const told = kind === 'full' && isRoutine ? page.stale.flatMap(withVersion) : [];
   const unchanged = await seeUnchanged(db, run.state.id, told, round);
   run.counts.unchanged += unchanged.size;

@@ -5,7 +5,7 @@ import { markPending, markSeen, upsertClaims } from '../store/claims.ts';
 import { recordHistory } from '../store/history.ts';
 import { clearStale, dueStale, postponeStale, type StaleSeries, type Stream } from '../store/sources.ts';
 import { prepareClaim } from './prepare-claim.ts';
-import { commit, tellChanged, type Run } from './run.ts';
+import { commit, isReadingChanges, tellChanged, type Run } from './run.ts';
 
 const rebuildsAtATime = 3;
 const batchSize = 60;
@@ -67,7 +67,12 @@ async function rebuildOne(run: Run, source: Source, stream: Stream, stale: Stale
   const claims = rebuilt.kind === 'series' ? rebuilt.claims.map((claim) => prepareClaim(claim, state.config)) : [];
   const changed = await commit(run, async (db) => {
     await clearStale(db, state.id, stale);
-    const count = await upsertClaims(db, state, claims, { round: stream.round, instance: run.deps.instance });
+    const count = await upsertClaims(db, state, claims, {
+      round: stream.round,
+      instance: run.deps.instance,
+      isLive: isReadingChanges(state),
+      toldSince: state.toldSince,
+    });
     if (claims.some((claim) => claim.key === stale.key)) await markSeen(db, state, stale.key, stream.round);
     else await markPending(db, state, stale.key);
     return count;

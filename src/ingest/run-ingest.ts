@@ -4,15 +4,20 @@ import { recordAudit, recordHistory } from '../store/history.ts';
 import { settleHandOver } from '../store/hand-over.ts';
 import type { Lease } from '../store/leases.ts';
 import { endWithdrawal, isWithdrawal, recordWithdrawal } from '../store/withdrawals.ts';
+import { highestCap, recordBorne, recordThrottled } from '../store/source-lease.ts';
 import { loadSource, pollWithPushSeconds, recordFailure, recordReading, type SourceState } from '../store/sources.ts';
 import { guardRemovals } from './guard-removals.ts';
 import { readStreams } from './read-streams.ts';
 import { rebuildStale } from './rebuild-stale.ts';
-import { summaryOf, type IngestDeps, type IngestOutcome, type Run } from './run.ts';
+import { isReadingChanges, summaryOf, type IngestDeps, type IngestOutcome, type Run } from './run.ts';
 
 export type { IngestDeps } from './run.ts';
 
 const hourMs = 3_600_000;
+/** Those that were told the same time do not all come back at once. */
+const spreadMs = 500;
+/** After failures have healed the next look comes that soon. */
+const healedSeconds = 10;
 
 /**
  * Reads one source from where it stands to where it is now: pages, then stale series, then the guard over what is gone.
@@ -32,6 +37,8 @@ export async function runIngest(
   let hasMore = false;
   try {
     hasMore = await read(run);
+    if (state.config.kind === 'graph' && (state.pace ?? 0) < highestCap)
+      await recordBorne(deps.store.db, state.config.tenant);
     if (state.pausedCode !== null) {
       deps.log.event('source.resumed', { source: id });
       await endWithdrawal(deps.store.db, id);
@@ -63,7 +70,13 @@ async function read(run: Run): Promise<boolean> {
   if (isDone) return hasMore;
   await rebuildStale(run, source, stream);
   await guardRemovals(run);
-  const isMore = await recordReading(deps.store.db, state, run.lease.fence, nextPollMs, summaryOf(run));
+  // A poll that finds what no notification told: they get lost on their way.
+  const isUntold = state.hasPush && isMerePoll(state) && run.counts.changed + run.counts.removed > 0;
+  const isMore = await recordReading(deps.store.db, state, run.lease.fence, {
+    nextPollMs,
+    isUntold,
+    summary: summaryOf(run),
+  });
   await handOver(run);
   return isMore;
 }
@@ -74,9 +87,33 @@ async function handOver({ deps, state }: Run): Promise<void> {
   if (await deps.store.transaction((db) => settleHandOver(db))) deps.onChanged(state.targetId);
 }
 
-/** Changes that Graph tells of need no frequent question; the question stays, for notifications get lost. */
-function pollDelayMs({ config, hasPush }: SourceState, random: number): number {
-  const seconds = hasPush ? Math.max(config.everySeconds, pollWithPushSeconds) : config.everySeconds;
+/** Nobody asked for this run. */
+function isMerePoll(state: SourceState): boolean {
+  return state.toldSince === null && state.wantedVersion === state.doneVersion && isReadingChanges(state);
+}
+
+/**
+ * Changes that Graph tells of need no frequent question; the question stays, for notifications get lost. Who asked us to
+ * slow down is asked less often for some time; what has just healed is looked at again soon.
+ */
+export function pollDelayMs(
+  {
+    config,
+    hasPush,
+    slowed,
+    failures,
+  }: Pick<SourceState, 'hasPush' | 'slowed' | 'failures'> & {
+    readonly config: Pick<SourceState['config'], 'everySeconds'>;
+  },
+  random: number,
+): number {
+  const usual = hasPush ? Math.max(config.everySeconds, pollWithPushSeconds) : config.everySeconds;
+  const seconds =
+    slowed > 0
+      ? Math.min(usual * 2 ** slowed, Math.max(usual, pollWithPushSeconds))
+      : failures > 0
+        ? Math.min(usual, Math.max(healedSeconds, config.everySeconds / 4))
+        : usual;
   return Math.round(seconds * 1_000 * (0.9 + 0.2 * random));
 }
 
@@ -93,6 +130,7 @@ async function recordRunFailure(run: Run, thrown: unknown): Promise<SyncError> {
   const { recovery } = error;
   await recordFailure(deps.store.db, state, lease.fence, {
     afterMs: waitMs(run, error),
+    isThrottled: isThrottled(error),
     paused: recovery.kind === 'operator' ? { code: error.code, reason: error.message, remedy: recovery.remedy } : null,
   });
   await recordHistory(deps.store.db, {
@@ -105,6 +143,7 @@ async function recordRunFailure(run: Run, thrown: unknown): Promise<SyncError> {
   });
   if (isWithdrawal(error.code)) await recordWithdrawal(deps.store.db, state.id, error.code);
   if (error.code === 'graph.foreign_link') await recordSecurity(run, error);
+  if (state.config.kind === 'graph' && isThrottled(error)) await recordThrottled(deps.store.db, state.config.tenant);
   if (recovery.kind === 'operator') await handOver(run);
   if (recovery.kind === 'operator')
     deps.log.event('source.paused', { source: state.id, code: error.code, remedy: recovery.remedy });
@@ -122,9 +161,14 @@ async function recordSecurity({ deps, state }: Run, { code }: SyncError): Promis
   });
 }
 
+/** It asks us to slow down: with 429, or with any answer that names a time. */
+function isThrottled({ code, recovery }: SyncError): boolean {
+  return code.endsWith('.throttled') || (recovery.kind === 'retry' && recovery.notBefore !== undefined);
+}
+
 function waitMs({ deps, state }: Run, { recovery }: SyncError): number {
   if (recovery.kind === 'operator') return hourMs;
   if (recovery.kind === 'retry' && recovery.notBefore !== undefined)
-    return Math.max(0, recovery.notBefore.getTime() - deps.clock.now().getTime());
+    return Math.max(0, recovery.notBefore.getTime() - deps.clock.now().getTime()) + deps.random() * spreadMs;
   return backoffMs(state.failures + 1, deps.random());
 }

@@ -68,3 +68,8 @@ export function tellChanged(run: Run, count: number): void {
   run.counts.changed += count;
   if (count > 0) run.deps.onChanged(run.state.targetId);
 }
+
+/** The run began with nothing but a stream of changes: no full reading is under way or wanted. */
+export function isReadingChanges({ streams, isFullWanted }: SourceState): boolean {
+  return !isFullWanted && streams.length > 0 && streams.every(({ kind }) => kind === 'delta');
+}

@@ -1,5 +1,6 @@
 import type { Db } from '../store/database.ts';
 import { acquireLease, releaseLease, renewLease, type Lease } from '../store/leases.ts';
+import { acquireSourceLease } from '../store/source-lease.ts';
 import { isDeadHolder } from './holder.ts';
 
 /** Long enough that a write (see `writeTimeoutMs`) fits behind a renewal; short enough to take over within a minute. */
@@ -24,15 +25,52 @@ export async function withLease<T>(
   outer: AbortSignal,
   work: (lease: Lease, signal: AbortSignal) => Promise<T>,
 ): Promise<{ readonly result: T } | null> {
+  return holding(db, name, holder, outer, work, () =>
+    acquireLease(db, name, holder, leaseTtlMs, (present) => present === holder || isDeadHolder(present)),
+  );
+}
+
+/** `withLease` for the reading of a source, within the limits of its mailbox and its tenant. */
+export async function withSourceLease<T>(
+  db: Db,
+  sourceId: string,
+  holder: string,
+  outer: AbortSignal,
+  work: (lease: Lease, signal: AbortSignal) => Promise<T>,
+): Promise<{ readonly result: T } | null> {
+  const name = `source:${sourceId}`;
+  return holding(db, name, holder, outer, work, () =>
+    acquireSourceLease(
+      db,
+      sourceId,
+      holder,
+      leaseTtlMs,
+      (taken, present) =>
+        (present === holder && (taken === name || !heldHere.has(`${holder} ${taken}`))) || isDeadHolder(present),
+    ),
+  );
+}
+
+async function holding<T>(
+  db: Db,
+  name: string,
+  holder: string,
+  outer: AbortSignal,
+  work: (lease: Lease, signal: AbortSignal) => Promise<T>,
+  acquire: () => Promise<Lease | null>,
+): Promise<{ readonly result: T } | null> {
   const here = `${holder} ${name}`;
   if (heldHere.has(here)) return null;
   heldHere.add(here);
+  let beside: string | null = null;
   try {
-    const isLeftOver = (present: string): boolean => present === holder || isDeadHolder(present);
-    const lease = await acquireLease(db, name, holder, leaseTtlMs, isLeftOver);
-    return lease === null ? null : { result: await underLease(db, lease, outer, work) };
+    const lease = await acquire();
+    if (lease === null) return null;
+    if (lease.beside !== null) heldHere.add((beside = `${holder} ${lease.beside}`));
+    return { result: await underLease(db, lease, outer, work) };
   } finally {
     heldHere.delete(here);
+    if (beside !== null) heldHere.delete(beside);
   }
 }
 

@@ -4,10 +4,10 @@ import { runIngest, type IngestDeps } from '../ingest/run-ingest.ts';
 import type { Log } from '../shared/log.ts';
 import { cleanUp } from '../store/clean-up.ts';
 import type { Store } from '../store/database.ts';
-import { dueSources } from '../store/sources.ts';
-import { dueTargets } from '../store/targets.ts';
+import { groupOf, pickSources, pickTargets, releaseDead } from '../store/due-work.ts';
 import type { Hints, Kind } from './hints.ts';
-import { withLease, writeTimeoutMs } from './with-lease.ts';
+import { isDeadHolder } from './holder.ts';
+import { withLease, withSourceLease, writeTimeoutMs } from './with-lease.ts';
 
 export interface WorkerDeps {
   readonly store: Store;
@@ -23,6 +23,8 @@ export interface WorkerDeps {
 export interface Worker {
   /** Runs one source or target now and waits for it, whatever is due. Null when another worker is at it. */
   run(kind: Kind, id: string): Promise<RunResult | null>;
+  /** Hints at a source or target: this process takes it up if it can at once, else whichever can first. */
+  hint(kind: Kind, id: string): void;
   /** Takes up hints and sweeps from now on. */
   start(): Promise<void>;
   /** Lets what runs come to a point where it can stop; a write that has begun is finished. */
@@ -33,86 +35,161 @@ export type RunResult = Awaited<ReturnType<typeof runIngest>> | Awaited<ReturnTy
 
 /** Runs at a time in one process; reading waits for the network most of the time. */
 const slots: Readonly<Record<Kind, number>> = { ingest: 16, deliver: 8 };
+/** Of one tenant (or kind): however slow its calendars are, there is room for another's. A target is its own group. */
+const mostOfOneGroup: Readonly<Record<Kind, number>> = { ingest: 12, deliver: 8 };
 /** Between the starts of two runs of one source or target: a flood of hints costs a few runs, a single one waits for none. */
 const restMs: Readonly<Record<Kind, number>> = { ingest: 250, deliver: 50 };
 /** A source that is hinted at without end rests longer each time, up to this. */
 const longestRestMs: Readonly<Record<Kind, number>> = { ingest: 1_000, deliver: 50 };
+const kinds: readonly Kind[] = ['ingest', 'deliver'];
 
 /** Says when a source is read and a target written, never how. */
 export function createWorker(deps: WorkerDeps): Worker {
+  const { db } = deps.store;
   const stopping = new AbortController();
-  const running = new Map<string, Promise<void>>();
+  /** What is under way, with its group. */
+  const running = new Map<string, { readonly group: string; readonly done: Promise<void> }>();
   /** Runs that were hinted at while they ran: one more follows. */
   const hintedAgain = new Set<string>();
   const startedAt = new Map<string, number>();
   const resting = new Map<string, NodeJS.Timeout>();
   const rests = new Map<string, number>();
-  const waiting: Record<Kind, (() => void)[]> = { ingest: [], deliver: [] };
   const free: Record<Kind, number> = { ...slots };
+  /** There may be more due than was taken up: a run that ends makes room for it. */
+  const hasBacklog: Record<Kind, boolean> = { ingest: false, deliver: false };
+  const pulling: Record<Kind, Promise<void> | null> = { ingest: null, deliver: null };
+  const groups = new Map<string, string>();
   const schedules: Job[] = [];
+  let isStarted = false;
   let sweeping = false;
 
+  const tellFailure = (kind: string, id: string) => (error: unknown) => {
+    if (!stopping.signal.aborted)
+      deps.log.event('worker.failed', { kind, id, reason: error instanceof Error ? error.message : String(error) });
+  };
+
   const run = async (kind: Kind, id: string): Promise<RunResult | null> => {
-    const name = `${kind === 'ingest' ? 'source' : 'target'}:${id}`;
-    const held = await withLease<RunResult>(deps.store.db, name, deps.holder, stopping.signal, (lease, signal) =>
+    const { signal: outer } = stopping;
+    const held =
       kind === 'ingest'
-        ? runIngest({ ...deps.ingest, onChanged: (target) => deps.hints.send('deliver', target) }, id, lease, signal)
-        : runDeliver({ ...deps.deliver, writeTimeoutMs }, id, lease, signal),
-    );
+        ? await withSourceLease<RunResult>(db, id, deps.holder, outer, (lease, signal) =>
+            runIngest({ ...deps.ingest, onChanged: (target) => hint('deliver', target) }, id, lease, signal),
+          )
+        : await withLease<RunResult>(db, `target:${id}`, deps.holder, outer, (lease, signal) =>
+            runDeliver({ ...deps.deliver, writeTimeoutMs }, id, lease, signal),
+          );
     return held?.result ?? null;
   };
 
-  /** Starts a run in the background, once per source or target; waits for a slot, so that hints are not taken up for nothing. */
-  const begin = async (kind: Kind, id: string, hasRested = false): Promise<void> => {
+  const runsOf = (kind: Kind): Record<string, number> => {
+    const counts: Record<string, number> = {};
+    for (const [key, { group }] of running) if (key.startsWith(`${kind}:`)) counts[group] = (counts[group] ?? 0) + 1;
+    return counts;
+  };
+  const hasRoom = (kind: Kind, group: string): boolean =>
+    free[kind] > 0 && (runsOf(kind)[group] ?? 0) < mostOfOneGroup[kind];
+
+  /**
+   * Starts a run in the background, once per source or target. False: there is no room for it here, or it may not be
+   * started any more; who has room finds it by its row.
+   */
+  const begin = (kind: Kind, id: string, group: string, hasRested = false): boolean => {
     const key = `${kind}:${id}`;
+    if (stopping.signal.aborted) return false;
     if (running.has(key)) hintedAgain.add(key);
-    if (running.has(key) || resting.has(key) || stopping.signal.aborted) return;
+    if (running.has(key) || resting.has(key)) return true;
+    if (!hasRoom(kind, group)) {
+      hasBacklog[kind] = true;
+      return false;
+    }
     const rest = rests.get(key) ?? restMs[kind];
     const waitMs = (startedAt.get(key) ?? -Infinity) + rest - performance.now();
     if (waitMs > 0 && !hasRested) {
       rests.set(key, Math.min(2 * rest, longestRestMs[kind]));
       const begun = (): void => {
         resting.delete(key);
-        void begin(kind, id, true);
+        begin(kind, id, group, true);
       };
       resting.set(key, setTimeout(begun, waitMs));
-      return;
+      return true;
     }
     if (!hasRested) rests.delete(key);
-    running.set(key, Promise.resolve());
-    if (free[kind] > 0) free[kind] -= 1;
-    else await new Promise<void>((resolve) => waiting[kind].push(resolve));
-    running.set(key, runOnce(kind, id, key));
+    free[kind] -= 1;
+    running.set(key, { group, done: runOnce(kind, id, key, group) });
+    return true;
   };
 
-  const runOnce = async (kind: Kind, id: string, key: string): Promise<void> => {
+  const runOnce = async (kind: Kind, id: string, key: string, group: string): Promise<void> => {
     startedAt.set(key, performance.now());
     hintedAgain.delete(key);
+    let hasMore = false;
     try {
-      if (!stopping.signal.aborted) await run(kind, id);
+      const result = await run(kind, id);
+      hasMore = result !== null && 'hasMore' in result && result.hasMore;
+      // Its mailbox or tenant is at its limit: the next one that ends may make room.
+      if (result === null) hasBacklog[kind] = true;
     } catch (error) {
-      deps.log.event('worker.failed', { kind, id, reason: error instanceof Error ? error.message : String(error) });
+      tellFailure(kind, id)(error);
     }
     running.delete(key);
-    const next = waiting[kind].shift();
-    if (next === undefined) free[kind] += 1;
-    else next();
-    if (hintedAgain.delete(key)) void begin(kind, id);
+    free[kind] += 1;
+    if (hintedAgain.delete(key) || hasMore) begin(kind, id, group);
+    if (hasBacklog[kind]) pull(kind);
+  };
+
+  /** Takes up what is due, as much as there is room for. */
+  const pull = (kind: Kind): Promise<void> => {
+    pulling[kind] ??= pullOnce(kind)
+      .catch(tellFailure('sweep', kind))
+      .finally(() => (pulling[kind] = null));
+    return pulling[kind];
+  };
+  const pullOnce = async (kind: Kind): Promise<void> => {
+    hasBacklog[kind] = false;
+    if (free[kind] === 0) hasBacklog[kind] = true;
+    if (free[kind] === 0 || !isStarted || stopping.signal.aborted) return;
+    const except = [...running.keys(), ...resting.keys()]
+      .filter((key) => key.startsWith(`${kind}:`))
+      .map((key) => key.slice(kind.length + 1));
+    const limit = free[kind];
+    const wanted = { limit, except, running: runsOf(kind), mostOfOneGroup: mostOfOneGroup[kind] };
+    const due = await (kind === 'ingest' ? pickSources(db, wanted) : pickTargets(db, wanted));
+    for (const { id, group } of due) {
+      groups.set(`${kind}:${id}`, group);
+      begin(kind, id, group);
+    }
+    if (due.length >= limit) hasBacklog[kind] = true;
+  };
+
+  /** A hint from elsewhere. What there is no room for is left to its row. */
+  const take = async (kind: Kind, id: string): Promise<boolean> => {
+    const key = `${kind}:${id}`;
+    const known = kind === 'deliver' ? id : groups.get(key);
+    if (known !== undefined) return begin(kind, id, known);
+    const group = await groupOf(db, id);
+    groups.set(key, group);
+    return begin(kind, id, group);
+  };
+
+  const hint = (kind: Kind, id: string): void => {
+    if (!isStarted || stopping.signal.aborted) deps.hints.send(kind, id);
+    else
+      take(kind, id).then(
+        (isTaken) => {
+          if (!isTaken) deps.hints.send(kind, id);
+        },
+        () => deps.hints.send(kind, id),
+      );
   };
 
   const sweep = async (): Promise<void> => {
     if (sweeping || stopping.signal.aborted) return;
     sweeping = true;
     try {
-      for (const id of await dueSources(deps.store.db)) if (!running.has(`ingest:${id}`)) deps.hints.send('ingest', id);
-      for (const id of await dueTargets(deps.store.db))
-        if (!running.has(`deliver:${id}`)) deps.hints.send('deliver', id);
+      await releaseDead(db, isDeadHolder);
+      await Promise.all(kinds.map(pull));
     } catch (error) {
-      deps.log.event('worker.failed', {
-        kind: 'sweep',
-        id: '',
-        reason: error instanceof Error ? error.message : String(error),
-      });
+      tellFailure('sweep', '')(error);
     } finally {
       sweeping = false;
     }
@@ -120,14 +197,16 @@ export function createWorker(deps: WorkerDeps): Worker {
 
   return {
     run,
+    hint,
     async start() {
-      await deps.hints.work(begin);
+      isStarted = true;
+      await deps.hints.work(async (kind, id) => {
+        await take(kind, id);
+      });
       schedules.push(scheduleJob('* * * * * *', () => void sweep()));
       schedules.push(
         scheduleJob('17 3 * * *', () => {
-          void cleanUp(deps.store.db, deps).catch((error: unknown) => {
-            deps.log.event('worker.failed', { kind: 'clean-up', id: '', reason: String(error) });
-          });
+          void cleanUp(db, deps).catch(tellFailure('clean-up', ''));
         }),
       );
       await sweep();
@@ -136,8 +215,8 @@ export function createWorker(deps: WorkerDeps): Worker {
       stopping.abort(new Error('stopping'));
       for (const schedule of schedules) schedule.cancel();
       for (const timer of resting.values()) clearTimeout(timer);
-      for (const resume of [...waiting.ingest.splice(0), ...waiting.deliver.splice(0)]) resume();
-      await Promise.allSettled(running.values());
+      resting.clear();
+      await Promise.allSettled([...Object.values(pulling), ...[...running.values()].map(({ done }) => done)]);
     },
   };
 }

@@ -104,6 +104,16 @@ export const EVENTS = {
     'error',
     'More upcoming series vanished from a source than may without being asked; they go on showing until approved.',
   ),
+  'alarm.raised': kind<{ kind: string; subject: string }>(
+    'error',
+    'Something that the operator should know of has begun; it is told on the channels that are set up.',
+  ),
+  'alarm.cleared': kind<{ kind: string; subject: string }>('info', 'What was an alarm is over.'),
+  'alarm.told': kind<{ channel: string; count: number }>('info', 'Alarms or recoveries were taken by a channel.'),
+  'alarm.not_told': kind<{ channel: string; count: number; reason: string }>(
+    'warn',
+    'A channel did not take what was to be told; it is tried again.',
+  ),
   'hints.failed': kind<{ reason: string }>(
     'warn',
     'A hint was lost; the sweep finds within a second what it was about.',

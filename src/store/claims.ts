@@ -53,7 +53,14 @@ export async function upsertClaims(
   db: Db,
   state: SourceState,
   claims: readonly StorableClaim[],
-  context: { round: string; instance: string },
+  context: {
+    readonly round: string;
+    readonly instance: string;
+    /** How long its changes take until they show is measured: they were read as changes, not by a full reading. */
+    readonly isLive?: boolean;
+    /** Since when a notification of them waited. */
+    readonly toldSince?: string | null;
+  },
 ): Promise<number> {
   if (claims.length === 0) return 0;
   const byKey = new Map(claims.map((claim) => [claim.key, claim]));
@@ -109,10 +116,10 @@ export async function upsertClaims(
   }));
   await sql`
     insert into claim (source_id, key, version, series, uid, slot, hidden_by, detail, state, round, meeting_id, content,
-      last_modified_at, first_start, last_end, "check", members, changed_at, read_at)
+      last_modified_at, first_start, last_end, "check", members, changed_at, read_at, told_at, is_live)
     select ${state.id}, r.key, r.version, nullif(r.series, 'null'::jsonb), r.uid, r.slot, r."hiddenBy", r.detail, 'shown',
       ${context.round}, m.id, r.content, r."lastModifiedAt", r."firstStart", r."lastEnd", nullif(r."check", 'null'::jsonb),
-      r.members, now(), now()
+      r.members, now(), now(), ${context.toldSince ?? null}::timestamptz, ${context.isLive ?? false}
     from jsonb_to_recordset(${JSON.stringify(values)}::jsonb) as r(key text, version text, series jsonb, uid text, slot text,
       "hiddenBy" text, detail text, identity text, content text, "lastModifiedAt" timestamptz, "firstStart" timestamptz,
       "lastEnd" timestamptz, "check" jsonb, members bigint[])
@@ -122,7 +129,8 @@ export async function upsertClaims(
       hidden_by = excluded.hidden_by, detail = excluded.detail, state = 'shown',
       round = greatest(claim.round, excluded.round), meeting_id = excluded.meeting_id, content = excluded.content,
       last_modified_at = excluded.last_modified_at, first_start = excluded.first_start, last_end = excluded.last_end,
-      "check" = excluded."check", members = excluded.members, changed_at = now(), read_at = now()`.execute(db);
+      "check" = excluded."check", members = excluded.members, changed_at = now(), read_at = now(),
+      told_at = excluded.told_at, is_live = excluded.is_live`.execute(db);
   await endTwins(
     db,
     state.targetId,

@@ -4,6 +4,8 @@ import { dropForgotten } from './forget.ts';
 
 export const trashDays = 30;
 export const removalDays = 30;
+/** How long it took until changes showed: one fortnight to compare with another. */
+const freshnessDays = 14;
 /** A flow tries again for a day at most; what was deleted is not told later than this. */
 export const tombstoneDays = 90;
 /** A conflict that has closed is a piece of history. */
@@ -17,6 +19,11 @@ export async function cleanUp(db: Db, { historyDays }: { readonly historyDays: n
   );
   await sql`delete from tombstone where at < now() - ${tombstoneDays} * interval '1 day'`.execute(db);
   await sql`delete from flow_signature where until < now()`.execute(db);
+  await sql`delete from freshness where at < now() - ${freshnessDays} * interval '1 day'`.execute(db);
+  await sql`
+    delete from alarm_notice n where not exists (select from alarm a where a.key = n.alarm_key and a.cleared_at is null)
+      and raised_at < now() - ${historyDays} * interval '1 day'`.execute(db);
+  await sql`delete from alarm where cleared_at < now() - ${historyDays} * interval '1 day'`.execute(db);
   await sql`delete from told where not exists (select from source s where s.id = told.source_id)`.execute(db);
   await sql`delete from sync_history where at < now() - ${historyDays} * interval '1 day'`.execute(db);
   await sql`

@@ -132,6 +132,11 @@ export const SourceRow = defineEntity({
     comparedAt: at().nullable(),
     /** When they are to be compared next; null: not planned yet. */
     compareAt: at().nullable(),
+    /** How much slower it is polled (doublings) because it asked for that, and since when. */
+    slowed: p.integer().default(0),
+    slowedAt: at().nullable(),
+    /** A poll found what no notification had told: until the next one it is polled as if there were none. */
+    pushMissedAt: at().nullable(),
     updatedAt: at(),
   },
 });
@@ -247,6 +252,9 @@ export const ClaimRow = defineEntity({
     members: p.array().columnType('bigint[]').default([]),
     changedAt: at(),
     readAt: at(),
+    /** Its last change: when a notification told of it (null: none did), and whether it was read as a change at all. */
+    toldAt: at().nullable(),
+    isLive: p.boolean().default(false),
   },
 });
 
@@ -373,6 +381,70 @@ export const LeaseRow = defineEntity({
     holder: p.text().nullable(),
     fence: p.bigint().default(0),
     expiresAt: at(),
+    /** Of a reading of one of the tenant's mailboxes: these are counted. */
+    tenantId: p.text().nullable(),
+  },
+});
+
+/** How many readings of a tenant may run at a time, all workers together: fewer when it asks us to slow down. */
+export const TenantPaceRow = defineEntity({
+  name: 'TenantPaceRow',
+  tableName: 'tenant_pace',
+  properties: {
+    tenantId: p.text().primary(),
+    cap: p.double(),
+    throttledAt: at().nullable(),
+  },
+});
+
+/** How long one change took until it was written, from three beginnings. */
+export const FreshnessRow = defineEntity({
+  name: 'FreshnessRow',
+  tableName: 'freshness',
+  properties: {
+    id: p.bigint().primary().autoincrement(),
+    sourceId: p.text(),
+    at: at(),
+    /** From the change in the source, its notification (null: there was none), and its reading. */
+    changeMs: p.double().nullable(),
+    toldMs: p.double().nullable(),
+    readMs: p.double(),
+  },
+});
+
+export const AlarmRow = defineEntity({
+  name: 'AlarmRow',
+  tableName: 'alarm',
+  properties: {
+    key: p.text().primary(),
+    kind: p.text(),
+    subject: p.text(),
+    message: p.text(),
+    remedy: p.text().nullable(),
+    /** When the trouble began, was told, and was over; null: it lasts. */
+    since: at(),
+    raisedAt: at(),
+    clearedAt: at().nullable(),
+  },
+});
+
+/** What is to be told of an alarm, or was: once on each channel, whatever restarts. */
+export const AlarmNoticeRow = defineEntity({
+  name: 'AlarmNoticeRow',
+  tableName: 'alarm_notice',
+  properties: {
+    id: p.bigint().primary().autoincrement(),
+    alarmKey: p.text(),
+    raisedAt: at(),
+    /** `raised` or `cleared`. */
+    what: p.text(),
+    /** `webhook` or `mail`. */
+    channel: p.text(),
+    text: p.json(),
+    attempts: p.integer().default(0),
+    notBefore: at().nullable(),
+    sentAt: at().nullable(),
+    failure: p.text().nullable(),
   },
 });
 
@@ -603,6 +675,10 @@ export const entities = [
   ObjectRow,
   IntentRow,
   LeaseRow,
+  TenantPaceRow,
+  FreshnessRow,
+  AlarmRow,
+  AlarmNoticeRow,
   ConflictRow,
   TrashRow,
   HistoryRow,

@@ -7,6 +7,8 @@ export interface Lease {
   readonly holder: string;
   /** Rises with every change of holder: what carries an older one is refused. */
   readonly fence: string;
+  /** Another lease that is held, prolonged and released together with it: the mailbox of a source. */
+  readonly beside: string | null;
 }
 
 /**
@@ -42,16 +44,15 @@ async function tryTake(
       where lease.holder is null or lease.expires_at < clock_timestamp() or lease.holder = ${dead}
     returning fence`.execute(db);
   const row = result.rows[0];
-  return row === undefined ? null : { name, holder, fence: row.fence };
+  return row === undefined ? null : { name, holder, fence: row.fence, beside: null };
 }
 
 /** Prolongs the lease; false when it is somebody else's by now. */
 export async function renewLease(db: Db, lease: Lease, ttlMs: number): Promise<boolean> {
   const result = await sql<{ name: string }>`
     update lease set expires_at = clock_timestamp() + ${ttlMs} * interval '1 millisecond'
-    where name = ${lease.name} and holder = ${lease.holder} and fence = ${lease.fence}
-    returning name`.execute(db);
-  return result.rows.length === 1;
+    where ${isOf(lease)} returning name`.execute(db);
+  return result.rows.some((row) => row.name === lease.name);
 }
 
 /**
@@ -73,5 +74,8 @@ export async function isHeld(db: Db, lease: Pick<Lease, 'name' | 'fence'>): Prom
 export async function releaseLease(db: Db, lease: Lease): Promise<void> {
   await sql`
     update lease set holder = null, expires_at = clock_timestamp()
-    where name = ${lease.name} and holder = ${lease.holder} and fence = ${lease.fence}`.execute(db);
+    where ${isOf(lease)}`.execute(db);
 }
+
+const isOf = (lease: Lease) => sql`
+  holder = ${lease.holder} and (name = ${lease.beside} or (name = ${lease.name} and fence = ${lease.fence}))`;

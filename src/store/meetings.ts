@@ -68,6 +68,9 @@ export interface DueMeeting {
 /** What claims have for a source that the operator took out of the trash. It is no source: nobody reads it. */
 export const operatorSourceId = (targetId: string): string => `operator:${targetId}`;
 
+/** What claims that say how a source fares have before the source's id: they go where the source goes. */
+export const statusSourcePrefix = 'status:';
+
 /** A restored claim shows as it was, after every source's. */
 const restoredSettings: ClaimSettings & { readonly position: number } = {
   titleTag: '',
@@ -172,8 +175,9 @@ const claimsOf = (which: RawBuilder<unknown>, targetId: string) => sql`
       'restored', case when s.id is null then (
         select jsonb_build_object('part', t.part, 'uid', t.uid, 'calendarId', t.calendar_id) from trash t
         where t.id = case when c.key ~ '^[0-9]{1,18}$' then c.key::bigint end) end) order by s.position, c.id)
-    from claim c left join source s on s.id = c.source_id
-    where ${which} and c.series is not null and s.yields_to is null and (s.id is not null or c.source_id = ${operatorSourceId(targetId)})), '[]')`;
+    from claim c left join source s on s.id = case when starts_with(c.source_id, ${statusSourcePrefix})
+        then substr(c.source_id, ${statusSourcePrefix.length + 1}::int) else c.source_id end
+    where ${which} and c.series is not null and (s.yields_to is null or starts_with(c.source_id, ${statusSourcePrefix})) and (s.id is not null or c.source_id = ${operatorSourceId(targetId)})), '[]')`;
 
 function toClaim(record: ClaimRecord): MeetingClaim[] {
   const { restored, calendarId, position, settings, ...claim } = record;

@@ -2,6 +2,7 @@ import type { Migration } from '@mikro-orm/migrations';
 import { Initial } from './migrations/20261122-initial.ts';
 import { ConsolidationBooks } from './migrations/20261125-consolidation-books.ts';
 import { FlowSignatures } from './migrations/20261125-mapping-flow-signatures.ts';
+import { Engine } from './migrations/20261125-notify-engine.ts';
 import { Told } from './migrations/20261125-notify-told.ts';
 import { ProductionRestore } from './migrations/20261125-production-restore.ts';
 import { TenantsAccess } from './migrations/20261125-tenants-access.ts';
@@ -16,6 +17,7 @@ export const migrationClasses = [
   ProductionRestore,
   ReadingComparison,
   FlowSignatures,
+  Engine,
 ];
 
 /** Of a migration only the statements: for a schema as it was when a backup was made. */

@@ -128,6 +128,9 @@ export async function recordSettledDeletion(db: Db, targetId: string, intent: In
   );
 }
 
+/** A change of a claim counts once it is written, if it is what made the meeting due. The clocks of sources may be ahead. */
+const msSince = (column: string) => sql.raw(`greatest(0, extract(epoch from clock_timestamp() - ${column}) * 1000)`);
+
 /** A request that was made and answered. */
 export interface WriteRecord {
   readonly intentId: string;
@@ -192,14 +195,21 @@ export async function recordWork(
       insert into sync_history (at, status, action, target_id, meeting_id, uid, href, message, duration_ms)
       select clock_timestamp(), 'ok', w.action, ${targetId}, w."meetingId", w.uid, w.href, w.why, w."durationMs"
       from w join closed c on c.id = w."intentId"),
+    d as materialized (
+      select * from jsonb_to_recordset(${JSON.stringify(delivered)}::jsonb) as d("meetingId" bigint, "wantedVersion" bigint,
+        sequence int, "shownClaimId" bigint, "shownSourceId" text, "shownUntil" timestamptz, why text, anchor text)),
     done as (
       update meeting m set done_version = d."wantedVersion", failures = 0, code = null, reason = null, not_before = null,
         sequence = greatest(m.sequence, d.sequence), shown_claim_id = d."shownClaimId", why = d.why, anchor = d.anchor,
         shown_source_id = d."shownSourceId", shown_until = d."shownUntil",
         is_forgotten = m.is_forgotten and d."shownClaimId" is null
-      from jsonb_to_recordset(${JSON.stringify(delivered)}::jsonb) as d("meetingId" bigint, "wantedVersion" bigint,
-        sequence int, "shownClaimId" bigint, "shownSourceId" text, "shownUntil" timestamptz, why text, anchor text)
-      where m.id = d."meetingId" and m.done_version < d."wantedVersion")
+      from d where m.id = d."meetingId" and m.done_version < d."wantedVersion"),
+    fresh as (
+      insert into freshness (source_id, at, change_ms, told_ms, read_ms)
+      select c.source_id, clock_timestamp(), ${msSince('c.last_modified_at')}, ${msSince('c.told_at')}, ${msSince('c.changed_at')}
+      from d join meeting m on m.id = d."meetingId" join claim c on c.id = d."shownClaimId"
+      where c.is_live and c.changed_at >= m.wanted_at and exists (
+        select from w join closed k on k.id = w."intentId" where w."meetingId" = m.id and w.action <> 'delete'))
     select count(*)::int as closed from closed`.execute(db);
   return (found.rows[0]?.closed ?? 0) === writes.length;
 }

@@ -37,6 +37,10 @@ export interface SourceState {
   readonly loadedAt: string;
   readonly isFullWanted: boolean;
   readonly failures: number;
+  /** How many times its polls were halved because it asked us to slow down. */
+  readonly slowed: number;
+  /** Of its tenant: how many readings may run at a time; null: nothing is known yet. */
+  readonly pace: number | null;
   readonly pausedCode: string | null;
   /** Whether change notifications tell of this calendar for certain. */
   readonly hasPush: boolean;
@@ -63,6 +67,10 @@ export const pollWithPushSeconds = 600;
 /** Of a subscription `u`: Graph tells of the very calendar that is read. */
 export const isLivePush = sql.raw(`u.graph_id is not null and u.scope = 'calendar' and u.expires_at > now()`);
 
+/** Of source `s`: no poll has found what should have been told, or something was told since. */
+export const isHeard = sql.raw(`(s.push_missed_at is null or exists (
+  select from told h where h.source_id = s.id and h.at > s.push_missed_at))`);
+
 export async function loadSource(db: Db, id: string): Promise<SourceState | null> {
   const found = await sql<{
     settings: SourceConfig;
@@ -77,6 +85,8 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
     loadedAt: string;
     isFullWanted: boolean;
     failures: number;
+    slowed: number;
+    pace: number | null;
     pausedCode: string | null;
     hasPush: boolean;
     access: string;
@@ -88,8 +98,9 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
       coalesce(n.version, 0)::text as "toldVersion",
       case when n.version > n.done_version then ${instant('n.since')} end as "toldSince",
       ${instant('clock_timestamp()')} as "loadedAt",
-      s.failures, s.paused_code as "pausedCode",
-      exists (select from subscription u where u.source_id = s.id and ${isLivePush}) as "hasPush",
+      s.failures, s.slowed, (select p.cap from tenant_pace p where p.tenant_id = s.tenant_id) as pace,
+      s.paused_code as "pausedCode",
+      ${isHeard} and exists (select from subscription u where u.source_id = s.id and ${isLivePush}) as "hasPush",
       ${sourceCeiling} as ceiling,
       md5(concat(s.settings, s.secret_sealed, (select n::text from tenant n where n.id = s.tenant_id),
         (select string_agg(c::text, '' order by c.id) from cloud c))) as access,
@@ -105,16 +116,18 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
   return { ...state, id, config: capped(settings, ceiling), streams: row.streams ?? [] };
 }
 
+/** Of `source s`: it has something to do now. */
+export const isSourceDue = sql.raw(`
+  not coalesce((s.settings->>'isPaused')::boolean, false) and s.kind <> 'powerautomate'
+    and (s.not_before is null or s.not_before <= now())
+    and (s.wanted_version > s.done_version or s.next_poll_at <= now()
+      or exists (select from told n where n.source_id = s.id and n.version > n.done_version)
+      or exists (select from stale_series x where x.source_id = s.id and (x.not_before is null or x.not_before <= now())))`);
+
 /** Sources that have something to do now: a poll or a hint, stale series, or an hourly probe of a paused one. */
 export async function dueSources(db: Db): Promise<string[]> {
   const found = await sql<{ id: string }>`
-    select s.id from source s
-    where not coalesce((s.settings->>'isPaused')::boolean, false) and s.kind <> 'powerautomate'
-      and (s.not_before is null or s.not_before <= now())
-      and (s.wanted_version > s.done_version or s.next_poll_at <= now()
-        or exists (select from told n where n.source_id = s.id and n.version > n.done_version)
-        or exists (select from stale_series x where x.source_id = s.id and (x.not_before is null or x.not_before <= now())))
-    order by s.next_poll_at`.execute(db);
+    select s.id from source s where ${isSourceDue} order by s.next_poll_at`.execute(db);
   return found.rows.map((row) => row.id);
 }
 
@@ -293,6 +306,7 @@ const readingDone = (state: SourceState, nextPollMs: number, { durationMs, count
   sql`last_reading = ${JSON.stringify({ durationMs, ...counts })}::jsonb || jsonb_build_object('at', to_char(
       now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')), done_version = greatest(s.done_version, ${state.wantedVersion}), failures = 0, not_before = null,
     paused_code = null, paused_reason = null, remedy = null, fresh_at = now(),
+    slowed = case when s.slowed_at < now() - interval '10 minutes' then greatest(s.slowed - 1, 0) else s.slowed end,
     next_poll_at = least(now() + ${nextPollMs} * interval '1 millisecond', (
       select n.at + ${followUp} from told n where n.source_id = s.id and n.at + ${followUp} > now()))`;
 
@@ -311,17 +325,30 @@ const hasMore = (state: SourceState) => sql`
   s.wanted_version > ${state.wantedVersion} or exists (
     select from told n where n.source_id = s.id and n.version > ${state.toldVersion})`;
 
-/** A run ended well: what was wanted and told when it began is done. True: something came meanwhile. */
+/** What a poll found may have changed a little before it was told. */
+const toldLately = sql.raw(
+  `exists (select from told n where n.source_id = s.id and n.at > now() - interval '5 minutes')`,
+);
+
+/**
+ * A run ended well: what was wanted and told when it began is done. `isUntold`: it found changes that nobody had told.
+ * True: something came meanwhile.
+ */
 export async function recordReading(
   db: Db,
   state: SourceState,
   fence: string,
-  nextPollMs: number,
-  summary: ReadingSummary,
+  {
+    nextPollMs,
+    isUntold,
+    summary,
+  }: { readonly nextPollMs: number; readonly isUntold: boolean; readonly summary: ReadingSummary },
 ): Promise<boolean> {
   const found = await sql<{ hasMore: boolean }>`
     with done as (
-      update source s set ${readingDone(state, nextPollMs, summary)} where ${isCurrent(state, fence)}
+      update source s set ${readingDone(state, nextPollMs, summary)},
+        push_missed_at = case when ${isUntold} and not ${toldLately} then now() else s.push_missed_at end
+      where ${isCurrent(state, fence)}
       returning ${hasMore(state)} as "hasMore"),
     ${toldDone(state)}
     select "hasMore" from done`.execute(db);
@@ -360,6 +387,9 @@ export async function recordIdlePoll(
   return row;
 }
 
+/** Thirty-two times slower is slow enough. */
+const mostSlowed = 5;
+
 /**
  * A run failed: not again before `afterMs`; for the operator, with code, reason and remedy. Something that was wanted
  * since the run began (a new secret was applied, say) may have mended what needed the operator: then it is tried at once.
@@ -368,10 +398,17 @@ export async function recordFailure(
   db: Db,
   state: SourceState,
   fence: string,
-  failure: { afterMs: number; paused: { code: string; reason: string; remedy: string } | null },
+  failure: {
+    afterMs: number;
+    paused: { code: string; reason: string; remedy: string } | null;
+    /** The source asked us to slow down: its polls come half as often, for some time. */
+    isThrottled: boolean;
+  },
 ): Promise<void> {
   await sql`
     update source s set failures = failures + 1,
+      slowed = least(${mostSlowed}::int, slowed + ${failure.isThrottled ? 1 : 0}::int),
+      slowed_at = case when ${failure.isThrottled} then now() else slowed_at end,
       not_before = case when ${failure.paused !== null} and wanted_version > ${state.wantedVersion} then null
         else now() + ${failure.afterMs} * interval '1 millisecond' end,
       paused_code = ${failure.paused?.code ?? null}, paused_reason = ${failure.paused?.reason ?? null},

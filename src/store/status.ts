@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
-import { isLivePush, pollWithPushSeconds } from './sources.ts';
+import { isHeard, isLivePush, pollWithPushSeconds } from './sources.ts';
 
 export interface SourceStatus {
   readonly id: string;
@@ -24,8 +24,13 @@ export interface SourceStatus {
   readonly code: string | null;
   readonly reason: string | null;
   readonly remedy: string | null;
-  /** Change notifications: `live`, `mailbox` (they may tell of this calendar or not), `off`; null: not a kind that has them. */
-  readonly push: 'live' | 'mailbox' | 'off' | null;
+  /**
+   * Change notifications: `live`, `mailbox` (they may tell of this calendar or not), `silent` (a poll found what none had
+   * told), `off`; null: not a kind that has them.
+   */
+  readonly push: 'live' | 'mailbox' | 'silent' | 'off' | null;
+  /** When it last asked us to slow down, so that it is polled less often; null: at its usual pace. */
+  readonly slowedAt: string | null;
   /** Why they are not live, where something stands in their way. */
   readonly pushCode: string | null;
   readonly pushReason: string | null;
@@ -50,14 +55,15 @@ export interface Status {
 
 const iso = (column: string) => sql.raw(`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`);
 
-const pollSeconds = sql`greatest(coalesce((s.settings->>'everySeconds')::int, 60),
-  case when u.source_id is not null and ${isLivePush} then ${pollWithPushSeconds}::int end)`;
+/** Seconds between polls of `source s` with its `subscription u`, at least. */
+export const pollSeconds = sql`greatest(coalesce((s.settings->>'everySeconds')::int, 60),
+  case when s.slowed > 0 or (u.source_id is not null and ${isLivePush}) then ${pollWithPushSeconds}::int end)`;
 
 /**
  * How long a flow may be silent: three times the usual gap between its last posts that told something, a day at least,
  * for nights and weekends are silent too.
  */
-const flowSilence = sql`greatest(interval '1 day', 3 * (
+export const flowSilence = sql`greatest(interval '1 day', 3 * (
   select percentile_cont(0.5) within group (order by gap) from (
     select h.at - lag(h.at) over (order by h.at) as gap from (
       select at from sync_history where source_id = s.id and action = 'ingest' order by at desc limit 30) h) g))`;
@@ -82,7 +88,8 @@ export async function readStatus(db: Db): Promise<Status> {
       (select count(*)::int from stale_series x where x.source_id = s.id) as stale,
       s.failures, s.paused_code as code, s.paused_reason as reason, s.remedy,
       case when s.kind <> 'graph' then null when u.graph_id is null or u.expires_at <= now() then 'off'
-        when u.scope = 'mailbox' then 'mailbox' else 'live' end as push,
+        when not ${isHeard} then 'silent' when u.scope = 'mailbox' then 'mailbox' else 'live' end as push,
+      case when s.slowed > 0 then to_char(s.slowed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') end as "slowedAt",
       u.code as "pushCode", u.reason as "pushReason"
     from source s left join subscription u on u.source_id = s.id left join (
       select source_id, count(*) filter (where series is not null) as shown, count(*) filter (where series is null) as hidden,

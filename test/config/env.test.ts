@@ -35,6 +35,15 @@ describe('the environment', () => {
       logLevel: 'info',
       logFiles: 7,
       historyDays: 90,
+      staleAfterMinutes: 30,
+      alarmWebhookUrl: null,
+      alarmWebhookSecret: null,
+      smtpUrl: null,
+      alarmMailFrom: null,
+      alarmMailTo: null,
+      heartbeatUrl: null,
+      statusEntries: false,
+      backupDir: null,
     });
     expect(encryptionKey).toHaveLength(32);
     expect(lookUp('CONTOSO_SECRET')).toBeUndefined();
