@@ -210,7 +210,7 @@ function aBaikal(): { folder: string; database: DatabaseSync } {
   return { folder, database };
 }
 
-// Where there is a PostgreSQL whose own pg_dump is installed, its empty database is named here; else the embedded one.
+// Where there is a PostgreSQL server, its empty database is named here; else the embedded one.
 const serverUrl = process.env['DEPLOYMENT_DATABASE_URL'] ?? '';
 
 describe(`backup.sh and restore.sh, with ${serverUrl === '' ? 'the embedded database' : 'a PostgreSQL server'}`, () => {
