@@ -108,16 +108,16 @@ start web web
 start worker-1 worker
 start worker-2 worker
 healthy() { [ "$(curl -s "http://127.0.0.1:$web_port/api/health" | grep -o '"ready":true')" ]; }
-until_ok 40 healthy || fail 'the product does not get ready'
+until_ok 180 healthy || fail 'the product does not get ready'
 started() { grep -q service.started "$work/$1.log"; }
-for name in web worker-1 worker-2; do until_ok 40 started "$name" || fail "$name does not start"; done
+for name in web worker-1 worker-2; do until_ok 120 started "$name" || fail "$name does not start"; done
 [ ! -e "$work/none" ] || fail 'the product needs a folder of its own although everything is given'
 ok 'web and two workers start at once on an empty database, without a folder to write to'
 
 caldav_port=$(free_port)
 "$node" test/demo/caldav.ts "$work/caldav.state" "$caldav_port" >"$work/caldav.log" 2>&1 &
 pids+=($!)
-until_ok 10 curl -s "http://127.0.0.1:$caldav_port/" || fail 'the CalDAV server does not start'
+until_ok 60 curl -s "http://127.0.0.1:$caldav_port/" || fail 'the CalDAV server does not start'
 
 # --- nginx: its configuration as it is, but for folders and ports -----------------------------------------------------
 http_port=$(free_port)
@@ -136,7 +136,7 @@ nginx_as_user() { exec setpriv --reuid=www-data --regid=www-data --clear-groups 
 (nginx_as_user -g 'daemon off;') >"$work/nginx.log" 2>&1 &
 pids+=($!)
 https=https://localhost:$https_port
-until_ok 10 curl -sk "$https/nginx-health" || fail 'nginx does not start'
+until_ok 60 curl -sk "$https/nginx-health" || fail 'nginx does not start'
 ok "nginx $(nginx -v 2>&1 | grep -oE '[0-9.]+$') takes the configuration and runs without root"
 
 ca=(--cacert "$work/certificates/fullchain.pem")
@@ -209,13 +209,34 @@ NODE_EXTRA_CA_CERTS=$work/certificates/fullchain.pem "$node" --input-type=module
   }" 2>"$work/dav-client.log" || fail 'a CalDAV client through TLS'
 ok 'a CalDAV client finds, makes, writes, reads and deletes through TLS, by each of five addresses'
 
+# What the processes take, shared pages counted once (PSS), with one worker as compose starts it; Baikal is not among them.
+pss() {
+  local pid total=0 part
+  for pid in "$@"; do
+    part=$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup")
+    total=$((total + part))
+  done
+  echo $((total / 1024))
+}
+nginx_master=$(cat "$work/nginx.pid")
+database_master=$(head -n 1 "$work/postgres/postmaster.pid")
+read -r -a nginx_pids <<<"$nginx_master $(pgrep -P "$nginx_master" | tr '\n' ' ')"
+read -r -a database_pids <<<"$database_master $(pgrep -P "$database_master" | tr '\n' ' ')"
+web_mb=$(pss "${pids[0]}")
+worker_mb=$(pss "${pids[1]}")
+nginx_mb=$(pss "${nginx_pids[@]}")
+database_mb=$(pss "${database_pids[@]}")
+all_mb=$((web_mb + worker_mb + nginx_mb + database_mb))
+[ "$all_mb" -lt 700 ] || fail "the stack takes $all_mb MB"
+ok "memory in MB: web $web_mb, worker $worker_mb, PostgreSQL for three processes $database_mb, nginx $nginx_mb, together $all_mb"
+
 # certbot's hook replaces the certificate under a running nginx.
 mkdir "$work/renewed"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj '/CN=renewed' \
   -addext subjectAltName=DNS:localhost -keyout "$work/renewed/privkey.pem" -out "$work/renewed/fullchain.pem" 2>/dev/null
 RENEWED_LINEAGE=$work/renewed CERTIFICATES=$work/certificates NGINX_USER=$(id -u www-data):$(id -g www-data) sh nginx/deploy-certificate.sh
 kill -HUP "$(cat "$work/nginx.pid")"
-until_ok 10 curl -s --cacert "$work/renewed/fullchain.pem" "$https/nginx-health" || fail 'the renewed certificate is not used'
+until_ok 60 curl -s --cacert "$work/renewed/fullchain.pem" "$https/nginx-health" || fail 'the renewed certificate is not used'
 ok 'a renewed certificate is taken over without a restart'
 
 # --- an orderly stop, then backup and restore --------------------------------------------------------------------------
