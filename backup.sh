@@ -19,7 +19,9 @@ Always:   BACKUP_DIR         (./data/backups) where archives go
           BACKUP_KEY_FILE    a file with a passphrase: archives are encrypted (openssl, AES-256-CBC, PBKDF2)
 TEXT
 }
+told=no
 fail() {
+  told=yes
   echo "backup.sh: $2" >&2
   exit "$1"
 }
@@ -43,7 +45,7 @@ BACKUP_KEY_FILE=${BACKUP_KEY_FILE:-}
 [[ $BACKUP_KEEP =~ ^[1-9][0-9]*$ ]] || fail 2 "BACKUP_KEEP is \"$BACKUP_KEEP\"; give a number from 1."
 [ -z "$BACKUP_KEY_FILE" ] || { [ -s "$BACKUP_KEY_FILE" ] && [ -r "$BACKUP_KEY_FILE" ]; } || fail 2 "BACKUP_KEY_FILE names no readable file with a passphrase."
 mkdir -p "$BACKUP_DIR" 2>/dev/null || fail 2 "BACKUP_DIR $BACKUP_DIR cannot be made."
-BACKUP_DIR=$(cd "$BACKUP_DIR" && pwd)
+BACKUP_DIR=$(cd "$BACKUP_DIR" 2>/dev/null && pwd) || fail 2 "BACKUP_DIR cannot be entered."
 [ -w "$BACKUP_DIR" ] || fail 2 "BACKUP_DIR $BACKUP_DIR cannot be written to."
 
 exec 9>"$BACKUP_DIR/.lock" || fail 2 "BACKUP_DIR $BACKUP_DIR cannot be written to."
@@ -54,7 +56,13 @@ name=calendar-sync-$stamp
 draft=$BACKUP_DIR/.draft.$$
 # What a killed run left.
 rm -rf "$BACKUP_DIR"/.draft.*
-trap 'rm -rf "$draft"' EXIT
+# Whatever went wrong without a word of ours: a command has said it, most often that the disk is full.
+finish() {
+  local code=$?
+  rm -rf "$draft"
+  [ "$code" = 0 ] || [ "$told" = yes ] || { echo 'backup.sh: failed (see above; is the disk full?); nothing was kept.' >&2 && exit 1; }
+}
+trap finish EXIT
 trap 'fail 1 "interrupted; nothing was kept."' INT TERM
 content=$draft/$name
 mkdir -p "$content"

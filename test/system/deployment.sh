@@ -230,6 +230,19 @@ all_mb=$((web_mb + worker_mb + nginx_mb + database_mb))
 [ "$all_mb" -lt 700 ] || fail "the stack takes $all_mb MB"
 ok "memory in MB: web $web_mb, worker $worker_mb, PostgreSQL for three processes $database_mb, nginx $nginx_mb, together $all_mb"
 
+# A backup onto a disk that fills up at any of its steps keeps nothing, says why, and ends with 1.
+mkdir "$work/small"
+for size in 8k 16k 24k; do
+  mount -t tmpfs -o "size=$size" none "$work/small" 2>/dev/null || { echo 'no right to mount: a full disk was not tried' && break; }
+  code=0
+  DATABASE_URL=$(cat "$work/database_url") BACKUP_DIR=$work/small ./backup.sh >"$work/full.log" 2>&1 || code=$?
+  left=$(find "$work/small" -type f ! -name .lock | wc -l)
+  umount "$work/small"
+  [ "$code" = 0 ] || { [ "$code $left" = '1 0' ] && grep -q 'backup.sh:' "$work/full.log"; } || fail "a full disk ($size): $code, $left files left"
+  [ "$size$code" != 8k0 ] || fail 'a backup fits on 8 kB'
+done
+ok 'a full disk during a backup: nothing is kept'
+
 # certbot's hook replaces the certificate under a running nginx.
 mkdir "$work/renewed"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj '/CN=renewed' \

@@ -326,7 +326,14 @@ describe('backup.sh and restore.sh with wrong settings', () => {
   it('say so, and leave nothing behind', async () => {
     const nowhere = aFolder();
     const bare = { BACKUP_DIR: join(nowhere, 'backups'), DATA_DIR: nowhere };
-    const wrong = [bare, { ...bare, BACKUP_KEEP: 'all' }, { ...bare, BACKUP_KEY_FILE: join(nowhere, 'none') }];
+    const closed = join(nowhere, 'a-file');
+    writeFileSync(closed, '');
+    const wrong = [
+      bare,
+      { ...bare, BACKUP_DIR: join(closed, 'backups') },
+      { ...bare, BACKUP_KEEP: 'all' },
+      { ...bare, BACKUP_KEY_FILE: join(nowhere, 'none') },
+    ];
     for (const settings of wrong) expect(await run('backup.sh', [], settings)).toMatchObject({ code: 2, out: '' });
     expect(await run('restore.sh', [join(nowhere, 'none.tar.gz')], bare)).toMatchObject({ code: 2, out: '' });
     expect(readdirSync(bare.BACKUP_DIR).filter((name) => !name.startsWith('.'))).toEqual([]);
