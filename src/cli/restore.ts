@@ -4,10 +4,13 @@ import { planTarget } from '../deliver/plan-writes.ts';
 import { reviewRestored } from '../deliver/review-restored.ts';
 import { systemClock } from '../shared/clock.ts';
 import { SyncError } from '../shared/errors.ts';
+import { SecretBox } from '../shared/secret-box.ts';
 import { heldRemovals } from '../store/claims.ts';
+import { openStore } from '../store/database.ts';
 import { loadDump } from '../store/dump.ts';
 import { recordAudit } from '../store/history.ts';
 import { endReview, forgetOutside, targetsInReview, unreadSources } from '../store/restored.ts';
+import { sealingKeys } from '../store/sealed-secrets.ts';
 import { loadTarget } from '../store/targets.ts';
 import { onDatabase, runScript } from './backup.ts';
 import { exitCodes, tell, withProduct, type Overrides } from './context.ts';
@@ -29,13 +32,26 @@ export function restore(archive: string, { replace, only }: RestoreOptions): Pro
 /** Puts a database that `backup --stdout` wrote back from standard input. */
 export async function loadFromStdin(options: { replace: boolean; archive: string }): Promise<number> {
   const env = loadEnv();
-  const { rows, madeAt, broughtBack } = await onDatabase(env, (url) =>
-    loadDump(url, process.stdin, { ...options, actor: 'restore' }),
-  );
+  const { rows, madeAt, broughtBack, strangeKeys } = await onDatabase(env, async (url) => {
+    const loaded = await loadDump(url, process.stdin, { ...options, actor: 'restore' });
+    // Brings it up to date, and carries out what a restore entails.
+    const store = await openStore(url);
+    try {
+      const box = new SecretBox(env.encryptionKey, env.encryptionKeysOld);
+      const keys = await sealingKeys(store.db);
+      return { ...loaded, strangeKeys: keys.filter(({ key }) => !box.knows(key)) };
+    } finally {
+      await store.close();
+    }
+  });
   process.stdout.write(`The database of ${madeAt} is back: ${rows} rows.\n`);
   if (broughtBack.length > 0)
     process.stdout.write(
       `It brings back sources that had been removed since: ${broughtBack.join(', ')}. Remove them again if that was meant ("apply --prune").\n`,
+    );
+  for (const { key, count } of strangeKeys)
+    process.stdout.write(
+      `${count} of its secrets were sealed with key ${key}, which is not here. Put it back (ENCRYPTION_KEY, or ${env.dataDir}/encryption.key) before you start, or give them anew.\n`,
     );
   return exitCodes.ok;
 }

@@ -26,6 +26,11 @@ export class SecretBox {
     return this.#currentId;
   }
 
+  /** Whether a key of this name is here. */
+  knows(keyId: string): boolean {
+    return this.#keys.has(keyId);
+  }
+
   seal(text: string, context: string): string {
     const iv = randomBytes(IV_BYTES);
     const cipher = createCipheriv('aes-256-gcm', this.#key(this.#currentId), iv).setAAD(Buffer.from(context));

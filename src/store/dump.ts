@@ -92,11 +92,11 @@ export async function loadDump(url: string, input: Readable, options: LoadOption
     await replaceSchema(client, head);
     let rows = 0;
     for (const table of head.tables) {
-      const announced = JSON.parse((await next()).toString()) as { table?: string };
+      const announced = parsed<{ table?: string }>(await next());
       if (announced.table !== table.name) throw damaged(`table ${table.name} is missing`);
       rows += await loadTable(client, table, next);
     }
-    const end = JSON.parse((await next()).toString()) as { end?: boolean; rows?: number };
+    const end = parsed<{ end?: boolean; rows?: number }>(await next());
     if (end.end !== true || end.rows !== rows) throw damaged('its rows do not add up');
     await resetSequences(client);
     const found = await client.query('select id from source');
@@ -107,6 +107,14 @@ export async function loadDump(url: string, input: Readable, options: LoadOption
     await client.query('commit');
     return { rows, madeAt: head.at, broughtBack };
   });
+}
+
+function parsed<T extends object>(line: Buffer): Partial<T> {
+  try {
+    return JSON.parse(line.toString()) as Partial<T>;
+  } catch {
+    throw damaged('a line is cut off');
+  }
 }
 
 function readHead(line: string): DumpHead {
