@@ -130,10 +130,10 @@ async function measure(
     const perSeries = rebuilt === 0 ? '' : `, ${((requests - pages) / rebuilt).toFixed(2)} requests per series`;
     process.stdout.write(
       `${String(latencyMs).padStart(4)} ms  ${what.padEnd(22)} ${seconds.toFixed(2).padStart(7)} s (CPU ${((user + system) / 1e6).toFixed(2)})  ${requests} requests (${pages} pages${perSeries}), ` +
-        `${statements} statements, ${changed} changed, RSS ${rssMb()} MB\n`,
+        `${statements} statements, ${changed} changed, ${memory()}\n`,
     );
   };
-  process.stdout.write(`      before: RSS ${rssMb()} MB\n`);
+  process.stdout.write(`      before: ${memory()}\n`);
   await run('first reading');
   await run('idle poll');
   await run('idle poll');
@@ -145,9 +145,12 @@ async function measure(
   }
 }
 
-function rssMb(): number {
+/** What lives is told truly with `node --expose-gc`; the rest of RSS is what the process has not given back. */
+function memory(): string {
   globalThis.gc?.();
-  return Math.round(process.memoryUsage.rss() / 1_048_576);
+  const { rss, heapUsed, external } = process.memoryUsage();
+  const [all, live, outside] = [rss, heapUsed, external].map((bytes) => Math.round(bytes / 1_048_576));
+  return `RSS ${all} MB, living ${live} MB, outside the heap ${outside} MB`;
 }
 
 /** Statements sent to PostgreSQL since the last call, the queue's own left out. */

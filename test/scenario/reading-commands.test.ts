@@ -175,4 +175,22 @@ describe('guard', () => {
     expect((await runCli(world.stage, ['guard', 'list'])).out).toContain('No removals are held.');
     expect((await runCli(world.stage, ['guard', 'approve', 'nobody'])).code).toBe(2);
   });
+
+  it('keeps what is held when the operator says so, reads the source anew, and holds what is still gone', async () => {
+    for (let index = 0; index < 15; index += 1)
+      world.calendar.createEvent({ subject: `E${index}`, start: at(1 + index) });
+    await world.stage.sync();
+    for (const item of world.calendar.events().slice(0, 12)) world.calendar.delete(item);
+    await world.stage.passTime();
+    await world.stage.sync();
+
+    const discarded = await runCli(world.stage, ['guard', 'discard', 'contoso-me', '--json']);
+    expect(JSON.parse(discarded.out)).toEqual({ source: 'contoso-me', decision: 'discard', count: 12 });
+    expect((await runCli(world.stage, ['guard', 'list'])).out).toContain('No removals are held.');
+    world.stage.simulator.requests.splice(0);
+    await world.stage.sync();
+    expect(world.stage.simulator.requests.some(({ url }) => url.includes('startDateTime'))).toBe(true);
+    expect(world.titles()).toHaveLength(15);
+    expect((await runCli(world.stage, ['guard', 'list'])).out).toMatch(/contoso-me +12 +12/);
+  });
 });
