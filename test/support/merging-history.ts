@@ -4,7 +4,9 @@
  * must show what the model says.
  */
 import { sql } from 'kysely';
+import { restoreFromTrash } from '../../src/deliver/restore-trash.ts';
 import { approveDeletions } from '../../src/store/deletions.ts';
+import { setPin } from '../../src/store/pins.ts';
 import type { Fault as DavFault } from './caldav/faults.ts';
 import type { Fault, How } from './graph/faults.ts';
 import { instancesOf } from './graph/instances.ts';
@@ -12,7 +14,7 @@ import type { OutlookCalendar } from './graph/outlook.ts';
 import { plusDays, type Range } from './graph/patterns.ts';
 import type { ItemState } from './graph/state.ts';
 import { seededRandom } from './graph/switches.ts';
-import { compareMerged, type Configured, type ConfiguredSource, type Difference } from './merging-truth.ts';
+import { compareMerged, pinName, type Configured, type ConfiguredSource, type Difference } from './merging-truth.ts';
 import { day } from './one-calendar.ts';
 import { severalTenants, type SeveralTenants, type Shown } from './several-tenants.ts';
 
@@ -99,6 +101,8 @@ class MergingHistory {
       strategy: this.strategy,
       sources: this.sources.map((source) => ({ ...source, items: this.world.calendar(source.id).events() })),
     };
+    await this.pinSome(configured, window);
+    await this.restoreSome(configured, window);
     await this.audit();
     return { difference: compareMerged(configured, shown, window), shown, faults: [...this.found], story: this.story };
   }
@@ -400,6 +404,63 @@ class MergingHistory {
     await this.allowTime();
     await stage.sync();
     this.watch();
+  }
+
+  /** The operator pins some meetings that have several copies, sees them so, and lets the rules decide again. */
+  private async pinSome(configured: Configured, window: { from: string; to: string }): Promise<void> {
+    const { store } = this.world.stage.product;
+    const found = await sql<{ uid: string; source: string; key: string }>`
+      select m.uid, c.source_id as source, c.key from meeting m join claim c on c.meeting_id = m.id
+      where m.slot = '*' and c.series is not null and m.identity_uid is not null
+        and (select count(*) from claim o where o.meeting_id = m.id and o.series is not null) > 1
+      order by c.source_id, c.key`.execute(store.db);
+    const pins = new Map<string, string>();
+    const pinned: string[] = [];
+    for (let round = 0; round < 3 && found.rows.length > 0; round += 1) {
+      const { uid, source, key } = this.pick(found.rows);
+      const own = configured.sources.find(({ id }) => id === source);
+      const item = own?.items.find((one) => one.key === key);
+      if (own === undefined || item === undefined || pinned.includes(uid)) continue;
+      await store.transaction((db) => setPin(db, uid, source, 'test'));
+      pins.set(pinName(configured, own, item), source);
+      pinned.push(uid);
+    }
+    if (pinned.length === 0) return;
+    this.tell([...pins].map(([name, source]) => `${name} is pinned to ${source}`).join(', '));
+    await this.world.stage.sync();
+    this.note('while pinned', compareMerged({ ...configured, pins }, this.world.shown(), window));
+    for (const uid of pinned) await store.transaction((db) => setPin(db, uid, null, 'test'));
+    await this.world.stage.sync();
+    this.note('after the pins', compareMerged(configured, this.world.shown(), window));
+  }
+
+  /** The operator puts some of what was deleted back: it shows beside all that the sources show, and changes none of it. */
+  private async restoreSome(configured: Configured, window: { from: string; to: string }): Promise<void> {
+    const { store } = this.world.stage.product;
+    // A series that comes back covers single dates of itself: such meetings are left alone.
+    const found = await sql<{ id: string; uid: string }>`
+      select max(t.id)::text as id, m.uid from trash t join meeting m on m.id = t.meeting_id
+        join target_calendar k on k.target_id = t.target_id and k.id = t.calendar_id
+      where t.restored_at is null and m.shown_source_id is null and not starts_with(m.identity, 'merged|')
+        and not exists (select from object o where o.meeting_id = m.id)
+        and not exists (select from claim c where c.meeting_id = m.id)
+        and not exists (select from meeting o where o.target_id = m.target_id and o.identity_uid = m.identity_uid and o.id <> m.id)
+      group by m.id, m.uid order by 1`.execute(store.db);
+    const some = found.rows.slice(0, 3);
+    for (const { id } of some) await restoreFromTrash(store, id, 'test');
+    if (some.length === 0) return;
+    this.tell(`${some.length} were taken out of the trash`);
+    await this.world.stage.sync();
+    const shown = this.world.shown();
+    for (const { uid } of some)
+      if (!shown.some((one) => one.uid === uid)) this.found.add(`${uid} was restored and does not show`);
+    const rest = shown.filter((one) => !some.some(({ uid }) => one.uid === uid || one.uid.includes(uid)));
+    this.note('beside what was restored', compareMerged(configured, rest, window));
+  }
+
+  private note(when: string, { missing, surplus }: Difference): void {
+    for (const line of missing) this.found.add(`${when} missing: ${line}`);
+    for (const line of surplus) this.found.add(`${when} too much: ${line}`);
   }
 
   /** The books against the server. */

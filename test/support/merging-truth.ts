@@ -24,6 +24,8 @@ export interface Configured {
   readonly strategy: 'last-write-wins' | 'priority';
   /** In their order. */
   readonly sources: readonly ConfiguredSource[];
+  /** The source whose copy of a whole series shows, by `pinName`: the operator's word. */
+  readonly pins?: ReadonlyMap<string, string>;
 }
 
 export interface Difference {
@@ -32,7 +34,18 @@ export interface Difference {
   readonly surplus: readonly string[];
 }
 
+/** What a pin is for: a meeting, in one of the target's calendars where each has its own. */
+export function pinName(
+  { dedupe }: Pick<Configured, 'dedupe'>,
+  source: { readonly id: string; readonly calendar: string },
+  item: ItemState,
+): string {
+  const scope = { target: '', calendar: source.calendar, off: `${source.id} ${item.key}` }[dedupe];
+  return `${scope} ${item.iCalUId}`;
+}
+
 interface Copy {
+  readonly family: string;
   readonly source: ConfiguredSource;
   readonly position: number;
   readonly modifiedAt: string;
@@ -84,14 +97,13 @@ function familiesOf({ dedupe, sources }: Configured, window: { readonly to: stri
     for (const item of source.items) {
       const copy = copyOf(item, source, position, Math.min(wide.to, Date.parse(window.to)));
       if (copy.shown.length === 0) continue;
-      const scope = { target: '', calendar: source.calendar, off: `${source.id} ${item.key}` }[dedupe];
-      const name = `${scope} ${item.iCalUId}`;
-      families.set(name, [...(families.get(name) ?? []), copy]);
+      const name = pinName({ dedupe }, source, item);
+      families.set(name, [...(families.get(name) ?? []), { ...copy, family: name }]);
     }
   return [...families.values()];
 }
 
-function copyOf(item: ItemState, source: ConfiguredSource, position: number, to: number): Copy {
+function copyOf(item: ItemState, source: ConfiguredSource, position: number, to: number): Omit<Copy, 'family'> {
   const shown = instancesOf(item, wide.from, to)
     .map((instance) => truthOf(item, instance))
     .filter((one) => !isHidden(one, source) && (source.privacy !== 'busy' || one.showAs !== 'free'));
@@ -159,9 +171,11 @@ function alternatives(family: readonly Copy[], configured: Configured): string[]
   return ways.map(({ lines }) => lines);
 }
 
-/** The copies of one meeting that may show: the best permitted detail, then the strategy, then their order. */
-function mayShow(copies: readonly Copy[], { strategy }: Configured): (Copy | null)[] {
+/** The copies of one meeting that may show: the pinned one; else the best permitted detail, then the strategy, then their order. */
+function mayShow(copies: readonly Copy[], { strategy, pins }: Configured): (Copy | null)[] {
   if (copies.length === 0) return [null];
+  const pinned = copies.find(({ slot, family, source }) => slot === '*' && pins?.get(family) === source.id);
+  if (pinned !== undefined) return [pinned];
   const rank = ({ source }: Copy): number => ({ full: 0, title: 1, busy: 2 })[source.privacy];
   const best = Math.min(...copies.map(rank));
   const detailed = copies.filter((copy) => rank(copy) === best);
