@@ -54,7 +54,7 @@ const commands = process.argv.includes('--apart') ? ['web', 'worker'] : ['serve'
 const products = commands.map((command) => startProcess([command], options));
 
 try {
-  await until('all are watched', () => simulator.subscriptions().length === mailboxes, 60_000);
+  await until('all are watched', () => simulator.subscriptions().length === mailboxes, 180_000);
   await pause(3_000);
   await changesUntilShown();
   const { url, stop } = await bareServer();
