@@ -39,7 +39,7 @@ export async function dumpDatabase(url: string, out: Writable, program: string):
       format: 'calendar-sync dump',
       version: 1,
       program,
-      at: String(clock.rows[0]?.['at']),
+      at: (clock.rows as { at: string }[])[0]?.at ?? '',
       migrations: applied.rows.map(({ name }) => String(name)),
       tables,
     };
@@ -140,7 +140,7 @@ async function expectNobody(client: Client): Promise<void> {
       and pid <> pg_backend_pid() and backend_type = 'client backend' and application_name <> $1`,
     [presence],
   );
-  if (found.rows[0]?.['others'] === 0) return;
+  if ((found.rows as { others: number }[])[0]?.others === 0) return;
   throw new SyncError('Somebody uses the database', {
     code: 'restore.in_use',
     recovery: {
@@ -162,7 +162,7 @@ async function presentStrictness(client: Client, mayReplace: boolean): Promise<r
   const found = await client.query(
     `select id, settings->>'privacy' as privacy, settings->>'privateItems' as "privateItems" from source`,
   );
-  return found.rows as unknown as readonly Strictness[];
+  return found.rows as readonly Strictness[];
 }
 
 /** The schema as the dump's migrations left it, without rows. */
@@ -244,7 +244,7 @@ async function tablesOf(client: Client): Promise<{ readonly name: string; readon
     select c.relname as name, json_agg(a.attname order by a.attnum) as columns
     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
     where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace group by c.relname order by c.relname`);
-  return found.rows as unknown as { name: string; columns: string[] }[];
+  return found.rows as { name: string; columns: string[] }[];
 }
 
 async function withClient<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
