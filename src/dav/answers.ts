@@ -96,6 +96,7 @@ export function exceptionOf(body: string): string | null {
 const preconditions = [
   'valid-sync-token',
   'no-uid-conflict',
+  'unique-scheduling-object-resource',
   'supported-calendar-component',
   'supported-calendar-data',
   'valid-calendar-data',
@@ -111,7 +112,7 @@ const preconditions = [
 ] as const;
 export type Precondition = (typeof preconditions)[number];
 
-/** The precondition that a DAV error body names (RFC 4918 section 16, RFC 4791 section 5.3.2.1, RFC 6578). */
+/** The precondition that a DAV error body names (RFC 4918 section 16, RFC 4791 section 5.3.2.1, RFC 6578, RFC 6638). */
 export function preconditionOf(body: string): Precondition | null {
   if (!/<(?:\w+:)?error[\s>]/.test(body)) return null;
   return preconditions.find((name) => new RegExp(`<(?:[\\w-]+:)?${name}[\\s/>]`).test(body)) ?? null;
@@ -182,6 +183,7 @@ const byPrecondition: Partial<Readonly<Record<Precondition, Verdict>>> = {
   'max-instances': tooManyInstances,
   'max-resource-size': tooLarge,
   'no-uid-conflict': uidConflict,
+  'unique-scheduling-object-resource': uidConflict, // RFC 6638 section 3.2.4.1; Cyrus
   'valid-sync-token': {
     code: 'dav.sync_token_invalid',
     outcome: 'not-sent',

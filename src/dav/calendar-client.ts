@@ -122,6 +122,11 @@ export function openCalDav(account: DavAccount, options: DavOptions = {}): CalDa
     try {
       return await run();
     } catch (thrown) {
+      // Cyrus says 403 of a calendar that is not there.
+      if (thrown instanceof DavError && thrown.code === 'dav.forbidden') {
+        await expectCalendar(calendarHref, thrown, signal);
+        throw thrown;
+      }
       if (thrown instanceof DavError && thrown.code === 'dav.not_found') {
         await expectCalendar(calendarHref, thrown, signal);
         throw new DavError(thrown.message, {

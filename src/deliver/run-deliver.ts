@@ -20,6 +20,7 @@ import { blameFor } from './blame.ts';
 import { checkDrift } from './check-drift.ts';
 import { deliverMeetings, type DeliverContext, type DeliverCounts } from './deliver-meetings.ts';
 import { ensureCalendars } from './ensure-calendars.ts';
+import { tellOwnMailbox } from './own-mailbox.ts';
 import { reviewRestored } from './review-restored.ts';
 import { settleIntents } from './settle-intents.ts';
 
@@ -67,6 +68,8 @@ export async function runDeliver(
       return { kind: 'failed', error, counts };
     }
     const calendarHrefs = await ensureCalendars(deps.store, dav, target, lease, signal);
+    const calendarHrefs = await ensureCalendars(deps.store, dav, target, signal);
+    await tellOwnMailbox(deps.store.db, deps.log, dav, id, signal);
     const goneCalendars = new Map(
       target.calendars.filter((calendar) => calendar.isGone).map(({ id: gone, href }) => [gone, calendarGone(href)]),
     );

@@ -99,6 +99,10 @@ export const EVENTS = {
     'warn',
     'A target does not take what it should show; claims go on collecting.',
   ),
+  'target.own_mailbox': kind<{ target: string }>(
+    'warn',
+    'The account’s own address is a mirrored mailbox: programs that change what we wrote make its server mail.',
+  ),
   'target.recovered': kind<{ target: string }>('info', 'A failing target takes writes again.'),
   'guard.held': kind<{ source: string; count: number; reason: string }>(
     'error',

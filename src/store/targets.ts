@@ -83,6 +83,13 @@ export async function checkSoon(db: Db, targetId: string, calendarId: string, in
     where target_id = ${targetId} and id = ${calendarId}`.execute(db);
 }
 
+/** Mailboxes that are mirrored anywhere, lower case. */
+export async function mirroredMailboxes(db: Db): Promise<Set<string>> {
+  const found = await sql<{ mailbox: string }>`
+    select distinct lower(settings->>'mailbox') as mailbox from source where settings ? 'mailbox'`.execute(db);
+  return new Set(found.rows.map((row) => row.mailbox));
+}
+
 /** The next look at the calendar compares all of it. */
 export async function compareAllSoon(db: Db, targetId: string, calendarId: string): Promise<void> {
   await sql`

@@ -366,6 +366,19 @@ describe('a worker that stalls', () => {
   });
 });
 
+describe('an account whose own address is a mirrored mailbox', () => {
+  it('is told once', async () => {
+    world = await aDeliveryWorld();
+    const { addresses } = await world.hand.discover();
+    const own = addresses.find((address) => address.startsWith('mailto:'))?.slice(7) ?? '';
+    await world.source('a', { mailbox: own.toUpperCase() });
+    await world.says('a', { x: aMeeting('uid') });
+    await world.settle();
+    await world.settle({ look: true });
+    expect((await world.history('warn')).map((one) => one.code)).toEqual(['deliver.own_mailbox']);
+  });
+});
+
 describe('mail', () => {
   it('is never sent, whoever organises: create, change, cancel, repair, delete, restore', async () => {
     world = await aDeliveryWorld();

@@ -52,7 +52,10 @@ export interface DeliveryWorld {
   calendarId(calendar?: string): string;
   href(calendar?: string): Promise<string>;
   /** Adds or changes a source; nothing is read from it. */
-  source(id: string, settings?: { calendar?: string; titleTag?: string; priority?: number }): Promise<void>;
+  source(
+    id: string,
+    settings?: { calendar?: string; titleTag?: string; priority?: number; mailbox?: string },
+  ): Promise<void>;
   /** The source says this from now on, by key. */
   says(source: string, series: Readonly<Record<string, Said | Series>>): Promise<void>;
   /** The source has these no more. */
@@ -152,11 +155,11 @@ export async function aDeliveryWorld(options: WorldOptions = {}): Promise<Delive
         select href from target_calendar where id = ${`${calendar}${suffix}`}`.execute(store.db);
       return found.rows[0]?.href ?? '';
     },
-    async source(id, { calendar = 'work', titleTag = '', priority = 100 } = {}) {
+    async source(id, { calendar = 'work', titleTag = '', priority = 100, mailbox = `${id}@contoso.example` } = {}) {
       const settings: SourceConfig = aGraphSource({
         id,
         tenant: 'contoso',
-        mailbox: `${id}@contoso.example`,
+        mailbox,
         into: { target: target.id, calendar: `${calendar}${suffix}` },
         titleTag,
         priority,

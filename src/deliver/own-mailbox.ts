@@ -1,0 +1,37 @@
+import type { CalDav } from '../dav/calendar-client.ts';
+import type { Log } from '../shared/log.ts';
+import type { Db } from '../store/database.ts';
+import { recordHistory } from '../store/history.ts';
+import { mirroredMailboxes } from '../store/targets.ts';
+
+/** Accounts of which it was told. */
+const told = new WeakSet<CalDav>();
+
+/**
+ * Tells, once for each account that is opened, that its own address is a mailbox that is mirrored: every client of the
+ * account is then the organizer or a guest in the server's eyes, and the server mails for whatever it changes. We cause
+ * no mail; others may.
+ */
+export async function tellOwnMailbox(
+  db: Db,
+  log: Log,
+  dav: CalDav,
+  targetId: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (told.has(dav)) return;
+  const { addresses } = await dav.discover(signal);
+  told.add(dav);
+  const mailboxes = await mirroredMailboxes(db);
+  const own = addresses.find((address) => mailboxes.has(address.replace(/^mailto:/i, '').toLowerCase()));
+  if (own === undefined) return;
+  log.event('target.own_mailbox', { target: targetId });
+  await recordHistory(db, {
+    status: 'ok',
+    action: 'warn',
+    targetId,
+    code: 'deliver.own_mailbox',
+    message:
+      "the account's own address is a mirrored mailbox: other programs that change what we wrote make the server mail. Give the account another address.",
+  });
+}
