@@ -68,7 +68,6 @@ export async function runDeliver(
       return { kind: 'failed', error, counts };
     }
     const calendarHrefs = await ensureCalendars(deps.store, dav, target, lease, signal);
-    const calendarHrefs = await ensureCalendars(deps.store, dav, target, signal);
     await tellOwnMailbox(deps.store.db, deps.log, dav, id, signal);
     const goneCalendars = new Map(
       target.calendars.filter((calendar) => calendar.isGone).map(({ id: gone, href }) => [gone, calendarGone(href)]),
