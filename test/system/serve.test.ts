@@ -104,7 +104,7 @@ describe('SIGTERM', () => {
     first.child.kill('SIGTERM');
     const startedAt = performance.now();
     await first.event('service.stopping');
-    held.release();
+    await held.release();
     expect(await first.ended()).toBe(0);
     const tookMs = performance.now() - startedAt;
     process.stdout.write(`SIGTERM during a write to the end of the process: ${Math.round(tookMs)} ms\n`);
