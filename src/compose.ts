@@ -201,7 +201,12 @@ export async function compose(options: ComposeOptions): Promise<Product> {
     const consent =
       publicUrl === null
         ? {}
-        : { consent: { publicUrl, desk: consentDesk({ store, box, log, clock, mint, publicUrl, prove }) } };
+        : {
+            consent: {
+              publicUrl,
+              desk: consentDesk({ store, box, log, clock, mint, publicUrl, prove, version, fetch: outgoing.fetch }),
+            },
+          };
     const { alarmWebhookUrl: webhookUrl, alarmWebhookSecret: webhookSecret, smtpUrl, heartbeatUrl } = env;
     const channels = openChannels(
       { webhookUrl, webhookSecret, smtpUrl, mailFrom: env.alarmMailFrom, mailTo: env.alarmMailTo, heartbeatUrl },

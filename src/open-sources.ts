@@ -9,9 +9,13 @@ import { graphClient, type GraphClient } from './sources/graph/client.ts';
 import { graphSource, type GraphCalendarSource } from './sources/graph/graph-source.ts';
 import { icsSource } from './sources/ics/ics-source.ts';
 import type { Source } from './sources/source.ts';
+import { personTokens } from './sources/graph/sign-in.ts';
 import { loadClouds, loadSourceWithSecret, loadTenant } from './store/configuration.ts';
 import type { Db } from './store/database.ts';
+import { loadSignIn, renewSignIn } from './store/sign-ins.ts';
 import { version } from './version.ts';
+
+const signInTimeoutMs = 60_000;
 
 export interface SourceOpener {
   /** Signs in with the tenant's own app; one client per tenant. Throws SyncError. */
@@ -48,21 +52,27 @@ export function sourceOpener({ db, box, clock, fetch, ca, isFetchForAll, isOurs 
   const clients = cached<GraphClient>();
   const sources = cached<OpenedSource>((opened) => (opened.kind === 'caldav' ? opened.source.close() : undefined));
 
-  const graph = async (tenantId: string): Promise<GraphClient> => {
+  const graph: SourceOpener['graph'] = async (tenantId, mailbox) => {
     const tenant = await loadTenant(db, box, tenantId);
     if (tenant === null) throw missing('tenant', tenantId);
     const { credential, directory, client } = tenant;
-    if (credential === null)
-      throw new SyncError(`The tenant ${tenantId} has no credential`, {
-        code: 'graph.no_credential',
-        field: `tenants.${tenantId}.secret`,
-        recovery: { kind: 'operator', remedy: 'Give the tenant a secret or a certificate and apply it.' },
-      });
     const clouds: Cloud[] = [...builtInClouds, ...(await loadClouds(db))];
     const cloud = clouds.findLast((one) => one.id === tenant.cloud);
     if (cloud === undefined) throw missing('cloud', tenant.cloud);
-    return clients(tenantId, [tenant, cloud], () =>
-      graphClient({ cloud, directory, client, credential, fetch, version, clock }),
+    const options = { cloud, directory, client, fetch, version, clock };
+    if (credential !== null) return clients(tenantId, [tenant, cloud], () => graphClient({ ...options, credential }));
+    if (mailbox === undefined) throw notSignedIn(tenantId, 'a mailbox');
+    const signIn = await loadSignIn(db, box, tenantId, mailbox);
+    if (signIn === null) throw notSignedIn(tenantId, mailbox);
+    const person = personTokens(
+      { ...options, timeoutMs: signInTimeoutMs },
+      {
+        load: () => loadSignIn(db, box, tenantId, mailbox),
+        save: (renewed) => renewSignIn(db, box, tenantId, mailbox, renewed),
+      },
+    );
+    return clients(`${tenantId} ${mailbox.toLowerCase()}`, [tenant, cloud, signIn.signedInAt], () =>
+      graphClient({ ...options, credential: person }),
     );
   };
 
@@ -98,7 +108,7 @@ export function sourceOpener({ db, box, clock, fetch, ca, isFetchForAll, isOurs 
       if (known !== undefined && known.access === access) return known.opened;
       const config = await loadSourceWithSecret(db, box, id);
       if (config === null) throw missing('source', id);
-      const client = config.kind === 'graph' ? await graph(config.tenant) : null;
+      const client = config.kind === 'graph' ? await graph(config.tenant, config.mailbox) : null;
       // A client made anew (another secret) makes a source of it anew.
       const opened = sources(id, [config, client === null ? 0 : serialOf(client)], () => make(config, client));
       if (access === undefined) last.delete(id);
@@ -117,6 +127,16 @@ function serialOf(value: object): number {
   if (known !== undefined) return known;
   serials.set(value, ++lastSerial);
   return lastSerial;
+}
+
+function notSignedIn(tenantId: string, mailbox: string): SyncError {
+  return new SyncError(`Nobody has signed in for ${mailbox} of ${tenantId} yet`, {
+    code: 'graph.sign_in_again',
+    recovery: {
+      kind: 'operator',
+      remedy: `Open the sign-in page with "calendar-sync consent ${tenantId}", or run "calendar-sync sign-in ${tenantId} <mailbox>".`,
+    },
+  });
 }
 
 function missing(what: string, id: string): SyncError {

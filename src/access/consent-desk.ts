@@ -7,11 +7,15 @@ import { SyncError, toSyncError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
 import type { SecretBox } from '../shared/secret-box.ts';
 import { adminConsentUrl, readConsentAnswer } from '../sources/graph/admin-consent.ts';
+import { graphClient } from '../sources/graph/client.ts';
+import { findAccess } from '../sources/graph/prove-access.ts';
+import { beginSignIn, finishSignIn, type SignInOptions } from '../sources/graph/sign-in.ts';
 import { changeCeiling } from '../store/change-ceiling.ts';
 import { loadClouds, loadTenant } from '../store/configuration.ts';
 import { endJourney, openLink, saveJourney, saveLink, type ConsentLink, type Journey } from '../store/consent.ts';
 import type { Store } from '../store/database.ts';
 import { recordAudit } from '../store/history.ts';
+import { saveSignIn, signInsOf } from '../store/sign-ins.ts';
 import {
   loadAccess,
   mailboxesOf,
@@ -32,6 +36,9 @@ export interface DeskDeps {
   /** At least 128 random bits, base64url. */
   readonly mint: () => string;
   readonly publicUrl: string;
+  /** Towards login hosts. */
+  readonly fetch: typeof fetch;
+  readonly version: string;
   readonly prove: (
     tenant: { id: string; access: ConsentView['tenant']['access'] },
     signal: AbortSignal,
@@ -60,7 +67,10 @@ export interface ConsentDesk {
   view(page: OpenPage, done: string | null): Promise<ConsentView>;
   /** Where Microsoft asks the administrator. */
   ask(page: OpenPage, form: 'v1' | 'v2'): Promise<string>;
-  comeBack(query: URLSearchParams): Promise<Return>;
+  /** Where a person signs in for a mailbox. */
+  startSignIn(page: OpenPage, mailbox: string): Promise<string | Outcome>;
+  /** `linkId` is that of the page which the browser has open, if any: a sign-in ends where it began. */
+  comeBack(query: URLSearchParams, hasPage: (tenantId: string, linkId: string) => Promise<boolean>): Promise<Return>;
   prove(page: OpenPage): Promise<Outcome>;
   paste(page: OpenPage, text: string): Promise<Outcome>;
   setControl(page: OpenPage, mailbox: string): Promise<Outcome>;
@@ -154,12 +164,49 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
     }
   };
 
+  const unclear = (page: OpenPage): Promise<Outcome> =>
+    refuse(page, 'consent.unclear', {
+      title: 'Microsoft did not say what was decided',
+      text: 'Nothing was changed. Start again from the link that you were given.',
+    });
+  const signInOptions = async (tenant: Tenant): Promise<SignInOptions> => {
+    const { directory, client } = tenant;
+    const { fetch, version } = deps;
+    return { cloud: await cloudOf(tenant), directory, client, fetch, clock, version, timeoutMs: proofPatienceMs };
+  };
+
+  /** Whose account it is nobody is asked: what counts is that it reads the mailbox. */
+  const takeSignIn = async (page: OpenPage, journey: Journey, code: string): Promise<Outcome> => {
+    const { tenant } = page;
+    const { mailbox, verifierSealed } = journey;
+    if (mailbox === null || verifierSealed === null) return unclear(page);
+    try {
+      const options = await signInOptions(tenant);
+      const verifier = box.open(verifierSealed, stateContext);
+      const signedIn = await finishSignIn(options, { code, verifier, redirectUri });
+      await checkMailbox(options, signedIn.accessToken, mailbox);
+      await saveSignIn(db, box, tenant.id, mailbox, signedIn);
+      await audit(tenant.id, 'sign_in.taken', page.id, { mailbox, username: signedIn.username });
+    } catch (thrown) {
+      const error = toSyncError(thrown);
+      const remedy = error.recovery.kind === 'operator' ? error.recovery.remedy : 'Try again in a minute.';
+      return refuse(
+        page,
+        'sign_in.refused',
+        { title: 'The sign-in could not be taken', text: `${error.message} ${remedy} Nothing was changed.` },
+        { mailbox, code: error.code },
+      );
+    }
+    await prove(tenant);
+    return { kind: 'done', done: 'signedIn' };
+  };
+
   const settle = async (journey: Journey, tenant: Tenant, query: URLSearchParams): Promise<Outcome> => {
     const page = { id: journey.linkId, tenantId: tenant.id, expiresAt: clock.now(), tenant };
     const answer = readConsentAnswer(query);
     switch (answer.kind) {
       case 'refused':
-        await recordDecline(db, tenant.id);
+        if (journey.kind !== 'sign-in') await recordDecline(db, tenant.id);
         return refuse(
           page,
           'consent.declined',
@@ -173,12 +220,12 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
           { error: answer.error, numbers: answer.numbers },
         );
       case 'code':
+        if (journey.kind === 'sign-in') return takeSignIn(page, journey, answer.code);
+        return unclear(page);
       case 'unclear':
-        return refuse(page, 'consent.unclear', {
-          title: 'Microsoft did not say what was decided',
-          text: 'Nothing was changed. Start again from the link that you were given.',
-        });
+        return unclear(page);
       case 'granted':
+        if (journey.kind === 'sign-in') return unclear(page);
         if (isAnother(answer.tenant, tenant.directory))
           return refuse(
             page,
@@ -212,7 +259,7 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
         cloud: await cloudOf(tenant),
         access: await loadAccess(db, id),
         mailboxes: await mailboxesOf(db, id),
-        signIns: [],
+        signIns: await signInsOf(db, id),
         certificate: credential?.kind === 'certificate' ? credential.certificate : null,
         redirectUri,
         expiresAt,
@@ -233,7 +280,36 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
       return adminConsentUrl(app, form, { redirectUri, state: box.seal(id, stateContext) });
     },
 
-    async comeBack(query) {
+    async startSignIn(page, text) {
+      const { tenant } = page;
+      const mailbox = text.trim().toLowerCase();
+      const named = await mailboxesOf(db, tenant.id);
+      if (tenant.credential !== null || !named.some((one) => one.mailbox === mailbox))
+        return refuse(page, 'sign_in.unknown_mailbox', {
+          title: 'Nobody can sign in for that mailbox here',
+          text: 'Choose one of those on the page. Nothing was changed.',
+        });
+      const id = deps.mint();
+      try {
+        const options = await signInOptions(tenant);
+        const state = box.seal(id, stateContext);
+        const { url, verifier } = await beginSignIn(options, { mailbox, redirectUri, state });
+        const verifierSealed = box.seal(verifier, stateContext);
+        const journey: Journey = { id, tenantId: tenant.id, linkId: page.id, kind: 'sign-in', mailbox, verifierSealed };
+        await saveJourney(db, journey, journeyMinutes);
+        await audit(tenant.id, 'sign_in.asked', page.id, { mailbox });
+        return url;
+      } catch (thrown) {
+        const error = toSyncError(thrown);
+        const remedy = error.recovery.kind === 'operator' ? error.recovery.remedy : 'Try again in a minute.';
+        return refuse(page, 'sign_in.refused', {
+          title: 'Microsoft cannot be asked',
+          text: `${error.message} ${remedy}`,
+        });
+      }
+    },
+
+    async comeBack(query, hasPage) {
       const id = journeyId(query.get('state') ?? '');
       if (id === null)
         return stranger(
@@ -249,6 +325,12 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
               'Too much time went by on the page of Microsoft. Nothing was changed. Start again from the link that you were given.',
             );
       const { journey } = end;
+      // Else somebody could lead a person here with their own sign-in, and have their own calendar shown as that person's.
+      if (journey.kind === 'sign-in' && !(await hasPage(journey.tenantId, journey.linkId)))
+        return stranger(
+          'sign_in.other_browser',
+          'A sign-in ends in the browser in which it began. Nothing was changed. Start again from the link that you were given.',
+        );
       const tenant = await loadTenant(db, box, journey.tenantId);
       if (tenant === null) return stranger('consent.tenant_gone', 'This organisation is configured here no more.');
       return { tenantId: tenant.id, linkId: journey.linkId, outcome: await settle(journey, tenant, query) };
@@ -332,6 +414,28 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
   };
 }
 
+/** Reads the mailbox with the fresh token, so that a sign-in by somebody else is refused before it is kept. */
+async function checkMailbox(options: SignInOptions, token: string, mailbox: string): Promise<void> {
+  const tokens = {
+    get: () => Promise.resolve(token),
+    replace: () => Promise.resolve(token),
+    renew: () => Promise.resolve(token),
+  };
+  const { mailboxes } = await findAccess(graphClient({ ...options, credential: tokens }), {
+    mailboxes: [mailbox],
+    control: null,
+    signal: AbortSignal.timeout(proofPatienceMs),
+  });
+  const error = mailboxes[0]?.error ?? null;
+  if (error === null) return;
+  if (mailboxes[0]?.kind !== 'refused') throw error;
+  throw new SyncError(`The account that signed in cannot read the calendar of ${mailbox}.`, {
+    code: 'graph.sign_in_other',
+    recovery: { kind: 'operator', remedy: `Sign in with the account of ${mailbox}.` },
+    cause: error,
+  });
+}
+
 const detail: Readonly<Record<Privacy, number>> = { busy: 0, title: 1, full: 2 };
 
 function isPrivacy(text: string): text is Privacy {
@@ -363,6 +467,11 @@ const notices = {
     kind: 'good',
     title: 'Thank you: the result was taken',
     text: 'Exchange needs up to two hours. It is tried every two minutes until it works; nothing is left for you to do.',
+  },
+  signedIn: {
+    kind: 'good',
+    title: 'Thank you: the sign-in was taken',
+    text: 'The calendar can be read from now on; what was found stands below.',
   },
   tried: { kind: 'note', title: 'Tried', text: 'What came of it stands below.' },
   control: { kind: 'good', title: 'Saved', text: 'The control mailbox was tried; what came of it stands below.' },

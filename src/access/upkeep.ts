@@ -5,6 +5,7 @@ import type { SecretBox } from '../shared/secret-box.ts';
 import { forgetClaims, loadModel, readAnew } from '../store/configuration.ts';
 import type { Store } from '../store/database.ts';
 import { recordAudit } from '../store/history.ts';
+import { takeEndingSignIns } from '../store/sign-ins.ts';
 import { recordWarned } from '../store/tenant-access.ts';
 import { recordTold, withdrawnSources } from '../store/withdrawals.ts';
 import { credentialEnd, warningStep } from './credential-end.ts';
@@ -22,6 +23,7 @@ const tellingDays = [1, 3, 7] as const;
 /** Tells of credentials that end, and of events that go because access was withdrawn; removes those whose time has come. */
 export async function upkeep(deps: UpkeepDeps): Promise<void> {
   await tellEndings(deps);
+  for (const one of await takeEndingSignIns(deps.store.db)) deps.log.event('sign_in.ending', one);
   await endWithdrawn(deps);
 }
 

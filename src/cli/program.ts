@@ -22,6 +22,7 @@ import { retireLegacy } from './retire-legacy.ts';
 import { approve, loadFromStdin, mark, restore, status } from './restore.ts';
 import { rotateKey } from './rotate-key.ts';
 import { serve } from './serve.ts';
+import { signIn } from './sign-in.ts';
 import { syncNow } from './sync.ts';
 import { restoreAll, restoreOne, showTrash } from './trash.ts';
 import { verify } from './verify.ts';
@@ -145,6 +146,16 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     .addOption(json)
     .action(async (options: Json) => {
       code = await doctor(options.json ?? false, overrides);
+    });
+
+  command(
+    'sign-in <tenant> <mailbox>',
+    'Sign a person in by a code, where the page of Microsoft cannot lead back here.',
+    ['sign-in contoso me@contoso.example'],
+  )
+    .addOption(json)
+    .action(async (tenant: string, mailbox: string, options: Json) => {
+      code = await signIn(tenant, mailbox, options.json ?? false, overrides);
     });
 
   const cert = program.command('cert').description('Certificates by which a tenant’s app proves itself.');

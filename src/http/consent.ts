@@ -41,7 +41,10 @@ export function addConsent(router: Router, { desk, publicUrl }: ConsentRoutes): 
   };
 
   router.get('/consent/callback', async (ctx) => {
-    const { tenantId, linkId, outcome } = await desk.comeBack(ctx.URL.searchParams);
+    const { tenantId, linkId, outcome } = await desk.comeBack(
+      ctx.URL.searchParams,
+      async (id, link) => (await desk.open(id, readCookie(ctx, cookieName(id))))?.id === link,
+    );
     const page = tenantId === null ? null : await desk.open(tenantId, readCookie(ctx, cookieName(tenantId)));
     // Somebody else than who holds the page may have been sent to Microsoft: they see no more than their own result.
     if (page !== null && page.id === linkId) await conclude(ctx, page, outcome);
@@ -116,6 +119,7 @@ const actions: Readonly<
   Record<string, (desk: ConsentDesk, page: OpenPage, form: URLSearchParams) => Promise<string | Outcome>>
 > = {
   ask: (desk, page, form) => desk.ask(page, form.get('form') === 'v1' ? 'v1' : 'v2'),
+  'sign-in': (desk, page, form) => desk.startSignIn(page, form.get('mailbox') ?? ''),
   prove: (desk, page) => desk.prove(page),
   paste: (desk, page, form) => desk.paste(page, form.get('result') ?? ''),
   control: (desk, page, form) => desk.setControl(page, form.get('mailbox') ?? ''),

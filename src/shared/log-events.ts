@@ -150,6 +150,10 @@ export const EVENTS = {
     'error',
     'A tenant’s certificate or secret ends within so many days; 0: it has ended. Told 30, 14 and 3 days before.',
   ),
+  'sign_in.ending': kind<{ tenant: string; mailbox: string; endsAt: string }>(
+    'error',
+    'A person’s sign-in ends within three days; they have to sign in again on the consent page.',
+  ),
   'security.foreign_link': kind<{ source: string }>(
     'error',
     'An answer held a link that leads to another host; it was refused, and no token went there.',

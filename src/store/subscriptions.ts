@@ -53,7 +53,7 @@ export async function loadPush(db: Db, tenantId: string | null = null): Promise<
   const sources = await sql<WatchedSourceRow & { tenantId: string }>`
     select s.id, s.tenant_id as "tenantId", s.settings->>'mailbox' as mailbox, s.settings->>'calendar' as calendar
     from source s join tenant t on t.id = s.tenant_id
-    where s.kind = 'graph' and t.has_push and not coalesce((s.settings->>'isPaused')::boolean, false)
+    where s.kind = 'graph' and t.has_push and t.credential_kind is not null and not coalesce((s.settings->>'isPaused')::boolean, false)
       and (${tenantId}::text is null or s.tenant_id = ${tenantId})
     order by s.id`.execute(db);
   const subscriptions = await sql<SubscriptionState & { isKnown: boolean }>`

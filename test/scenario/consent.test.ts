@@ -23,7 +23,7 @@ beforeAll(async () => {
   stage = await aStage({ env: { PUBLIC_URL: publicUrl } });
   await stage.target();
   serverUrl = (await stage.product.startWeb()).url;
-});
+}, 120_000);
 afterAll(() => stage.close());
 
 /** A tenant that has granted nothing yet, and the administrator's browser. */

@@ -3,9 +3,11 @@ import { systemClock, type Clock } from '../../shared/clock.ts';
 import { SyncError } from '../../shared/errors.ts';
 import { classify, networkFault, readFailure, type FailedAnswer } from './errors.ts';
 import { limiter } from './limiter.ts';
-import { tokens, type TokenOptions } from './tokens.ts';
+import { tokens, type GraphCredential, type TokenOptions, type Tokens } from './tokens.ts';
 
-export interface GraphClientOptions extends Pick<TokenOptions, 'cloud' | 'directory' | 'client' | 'credential'> {
+export interface GraphClientOptions extends Pick<TokenOptions, 'cloud' | 'directory' | 'client'> {
+  /** How the app proves itself, or whose tokens it uses: a person's who signed in. */
+  readonly credential: GraphCredential | Tokens;
   /** Carries every request, those to the login host too. */
   readonly fetch: typeof fetch;
   /** Ours, for the User-Agent. */
@@ -86,7 +88,8 @@ export function graphClient(options: GraphClientOptions): GraphClient {
   const clock = options.clock ?? systemClock;
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
   const { origin, host } = new URL(cloud.graph);
-  const keys = tokens({ ...options, clock, timeoutMs });
+  const { credential } = options;
+  const keys = 'get' in credential ? credential : tokens({ ...options, credential, clock, timeoutMs });
   const limit = limiter(PER_MAILBOX);
   const pageSizes = new Map<string, number>();
 

@@ -115,7 +115,11 @@ interface LoginNetwork {
   reason(now: Date): SyncError | null;
 }
 
-function loginNetwork({ fetch, timeoutMs, version }: TokenOptions): LoginNetwork {
+export function loginNetwork({
+  fetch,
+  timeoutMs,
+  version,
+}: Pick<TokenOptions, 'fetch' | 'timeoutMs' | 'version'>): LoginNetwork {
   let reason: ((now: Date) => SyncError) | null = null;
 
   const send = async (url: string, init: RequestInit) => {
@@ -170,7 +174,7 @@ function parse(text: string): Record<string, unknown> | null {
   }
 }
 
-function unexplained(cause: unknown): SyncError {
+export function unexplained(cause: unknown): SyncError {
   const name = cause instanceof Error && 'errorCode' in cause ? String(cause.errorCode) : 'no reason';
   return new SyncError(`No token: the sign-in failed before it reached the login host (${name}).`, {
     code: 'graph.sign_in_failed',

@@ -90,6 +90,13 @@ export class SignIns {
     pending.upn = upn;
   }
 
+  /** Codes that wait to be entered, oldest first. */
+  waitingCodes(): string[] {
+    return [...this.devices.values()].flatMap(({ redirect, upn }) =>
+      upn === null && redirect !== null ? [redirect] : [],
+    );
+  }
+
   /** Ends a person's sign-ins: their refresh tokens answer AADSTS50173. */
   revoke(upn: string): void {
     this.revoked.add(upn);
@@ -101,6 +108,8 @@ export class SignIns {
       case 'authorization_code':
         return this.redeemCode(tenant, form);
       case 'urn:ietf:params:oauth:grant-type:device_code':
+      // MSAL's name for it, which Entra takes as well.
+      case 'device_code':
         return this.redeemDevice(tenant, form.get('device_code') ?? '');
       case 'refresh_token': {
         const pending = this.refreshTokens.get(form.get('refresh_token') ?? '');

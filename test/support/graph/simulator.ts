@@ -136,6 +136,11 @@ export class GraphSimulator {
     this.login.signIns.enterDeviceCode(userCode, upn);
   }
 
+  /** Device codes that nobody has entered yet, oldest first. */
+  waitingCodes(): string[] {
+    return this.login.signIns.waitingCodes();
+  }
+
   /** An administrator ends somebody's sign-ins: refreshing answers AADSTS50173. */
   revokeSignIns(upn: string): void {
     this.login.signIns.revoke(upn);
