@@ -12,8 +12,7 @@ import {
   type FlowWindow,
 } from '../sources/powerautomate/read-flow-body.ts';
 
-export type FlowVerdict =
-  'ok' | 'unknown' | 'wrong-key' | 'wrong-signature' | 'expired-signature' | 'no-signing-key';
+export type FlowVerdict = 'ok' | 'unknown' | 'wrong-key' | 'wrong-signature' | 'expired-signature' | 'no-signing-key';
 
 /** What takes in the posts of flows. */
 export interface FlowInbox {
@@ -149,10 +148,7 @@ function readPost(body: Buffer, { action, isWindow }: Wanted): Post {
 }
 
 const refusals: Readonly<
-  Record<
-    Exclude<FlowVerdict, 'ok'>,
-    readonly [status: number, code: string, message: string, field: string]
-  >
+  Record<Exclude<FlowVerdict, 'ok'>, readonly [status: number, code: string, message: string, field: string]>
 > = {
   unknown: [404, 'flow.unknown_source', 'There is no source of this id that flows post to.', 'source'],
   'wrong-key': [401, 'http.unauthorized', 'The key is missing or not the one of this source.', 'X-API-Key'],

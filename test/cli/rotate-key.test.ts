@@ -17,7 +17,9 @@ describe('rotating the encryption key', () => {
   it('knows every column of sealed secrets', async () => {
     const found = await sql<{ name: string }>`
       select table_name || '.' || column_name as name from information_schema.columns
-      where table_schema = 'public' and table_name <> 'consent_state' and column_name like '%\_sealed' order by 1`.execute(world.stage.product.store.db);
+      where table_schema = 'public' and table_name <> 'consent_state' and column_name like '%\_sealed' order by 1`.execute(
+      world.stage.product.store.db,
+    );
     expect(sealedColumns.map(({ table, column }) => `${table}.${column}`).toSorted()).toEqual(
       found.rows.map(({ name }) => name),
     );

@@ -31,8 +31,7 @@ export function decide(world: World, call: Call): Decision {
   }
   const isMaking = call.method === 'MKCALENDAR' || call.method === 'MKCOL';
   if (place.kind === 'nowhere') return only(isMaking ? parentMissing : notFound(place.message));
-  if (place.kind === 'calendar' && place.calendar === null && !isMaking)
-    return only(missingCalendar(place.href));
+  if (place.kind === 'calendar' && place.calendar === null && !isMaking) return only(missingCalendar(place.href));
   if (place.kind === 'object' && place.calendar === null) {
     return only(missingCalendar(place.href.slice(0, place.href.lastIndexOf('/'))));
   }
