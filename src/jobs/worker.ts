@@ -134,7 +134,7 @@ export function createWorker(deps: WorkerDeps): Worker {
     running.delete(key);
     free[kind] += 1;
     if (hintedAgain.delete(key) || hasMore) begin(kind, id, group);
-    if (hasBacklog[kind]) pull(kind);
+    if (hasBacklog[kind]) void pull(kind);
   };
 
   /** Takes up what is due, as much as there is room for. */

@@ -200,8 +200,8 @@ async function startFailure(cluster: Cluster, complaint: string | null, refusal:
 }
 
 async function leaveServer(cluster: Cluster, presence: Client): Promise<void> {
-  const isLast = await presence.query(`select pg_try_advisory_lock(${PRESENCE}) as "isLast"`).then(
-    ({ rows }) => rows[0]?.['isLast'] === true,
+  const isLast = await presence.query<{ isLast: boolean }>(`select pg_try_advisory_lock(${PRESENCE}) as "isLast"`).then(
+    ({ rows }) => rows[0]?.isLast === true,
     () => false, // the server has gone already
   );
   if (isLast) await stopServer(cluster.dir);

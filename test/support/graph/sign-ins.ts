@@ -107,8 +107,8 @@ export class SignIns {
     switch (form.get('grant_type')) {
       case 'authorization_code':
         return this.redeemCode(tenant, form);
+      // The second is MSAL's name for it, which Entra takes as well.
       case 'urn:ietf:params:oauth:grant-type:device_code':
-      // MSAL's name for it, which Entra takes as well.
       case 'device_code':
         return this.redeemDevice(tenant, form.get('device_code') ?? '');
       case 'refresh_token': {
