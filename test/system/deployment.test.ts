@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, resolve as resolvePath } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { sql } from 'kysely';
@@ -190,13 +190,21 @@ interface Run {
   readonly errors: string;
 }
 
-function run(script: string, args: readonly string[], settings: Readonly<Record<string, string>>): Promise<Run> {
-  return new Promise((resolve) => {
+/** Throws where the file could not be started, or was ended by a signal: that is no answer of the program. */
+function run(file: string, args: readonly string[], settings: Readonly<Record<string, string>>): Promise<Run> {
+  return new Promise((resolve, reject) => {
     const env = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...settings };
-    execFile(join(root, script), args, { env }, (error, out, errors) => {
-      resolve({ code: error === null ? 0 : Number(error.code), out: out.trim(), errors });
+    execFile(resolvePath(root, file), args, { env }, (error, out, errors) => {
+      if (error !== null && typeof error.code !== 'number')
+        reject(new Error(`${file} gave no exit code`, { cause: error }));
+      else resolve({ code: error === null ? 0 : Number(error.code), out: out.trim(), errors });
     });
   });
+}
+
+/** The command line, which is no executable file before it is built and packed. */
+function runProgram(args: readonly string[], settings: Readonly<Record<string, string>>): Promise<Run> {
+  return run(process.execPath, [join(root, 'src/main.ts'), ...args], settings);
 }
 
 /** A folder as Baikal keeps it, with a database that somebody has open. */
@@ -275,7 +283,7 @@ describe(`backup.sh and restore.sh, with ${serverUrl === '' ? 'the embedded data
     expect(audit.rows).toEqual([{ actor: 'restore' }]);
     await settle();
     expect(stage.bodies()).toHaveLength(11); // until it is approved
-    expect(await run('src/main.ts', ['restore', 'approve'], settings)).toMatchObject({ code: 0 });
+    expect(await runProgram(['restore', 'approve'], settings)).toMatchObject({ code: 0 });
     await settle();
 
     expect(world.compare()).toMatchObject(noDifference);
