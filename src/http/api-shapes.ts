@@ -172,6 +172,7 @@ export const planShape = z.strictObject({
     z.strictObject({
       target: id,
       heldBecause: optional(z.string()).describe('Why deletions would be held; null: they would be made'),
+      review: optional(z.enum(['waiting', 'ready'])).describe('After a restore: nothing is written before approval'),
       writes: z.array(
         z.strictObject({
           do: z.enum(['create', 'update', 'delete']),

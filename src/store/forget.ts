@@ -87,7 +87,8 @@ async function countWords(
 /** The tenant itself: credentials, sign-ins, links, subscriptions, whatever table has rows of it. */
 export async function endTenant(db: Db, tenantId: string, actor: string): Promise<Removed> {
   const rows = await deleteRowsOf(db, 'tenant_id', tenantId);
-  await sql`delete from lease where name = ${`push:${tenantId}`}`.execute(db);
+  await sql`
+    delete from lease where name = ${`push:${tenantId}`} or starts_with(name, ${`mailbox:${tenantId}/`})`.execute(db);
   const tenant = await sql<{ id: string }>`delete from tenant where id = ${tenantId} returning id`.execute(db);
   await recordAudit(db, { actor, action: 'tenant.forget', subject: tenantId });
   return { ...rows, tenant: tenant.rows.length };

@@ -205,7 +205,13 @@ export async function aDeliveryWorld(options: WorldOptions = {}): Promise<Delive
         holder,
         signal ?? new AbortController().signal,
         (lease, inner) =>
-          runDeliver({ ...deps, open: (state) => ({ ...deps.open(state), ...hands }) }, target.id, lease, inner),
+          runDeliver(
+            // The account itself where nothing of it is replaced: some things are told once of each.
+            Object.keys(hands).length === 0 ? deps : { ...deps, open: (state) => ({ ...deps.open(state), ...hands }) },
+            target.id,
+            lease,
+            inner,
+          ),
       );
       if (held === null) throw new Error('somebody else has the lease');
       return held.result;

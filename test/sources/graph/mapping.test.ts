@@ -213,7 +213,9 @@ describe('events of a Graph gone mad', () => {
             const { resources, problems } = parseCalendar(text);
             expect(problems).toEqual([]);
             expect(resources).toHaveLength(1);
-            expect(expandText(text, everything).length).toBeLessThanOrEqual(3_400);
+            // A rule without end counts as far as the window goes; the server meets the rest of it years later.
+            const isEndless = /^RRULE:(?!.*(?:UNTIL|COUNT)=)/m.test(unfold(text));
+            expect(expandText(text, isEndless ? window : everything).length).toBeLessThanOrEqual(3_400);
           }
         }
       }),
