@@ -185,13 +185,22 @@ function stateOf(meeting: MeetingFound, claims: readonly ClaimStory[]): Story['s
 }
 
 async function find(db: Db, text: string): Promise<{ meetingIds: string[]; claimIds: string[] }> {
-  const found = await sql<{ claimId: string | null; meetingId: string | null }>`
+  type Found = { readonly claimId: string | null; readonly meetingId: string | null };
+  const named = await sql<Found>`
     select id::text as "claimId", meeting_id::text as "meetingId" from claim
-      where key = ${text} or uid = ${text} or strpos(lower(series->'main'->>'summary'), lower(${text})) > 0
+      where source_id in (select id from source) and key = ${text}
+    union select id::text, meeting_id::text from claim where uid = ${text}
     union select null, id::text from meeting where uid = ${text} or identity_uid = ${text}
     union select null, meeting_id::text from object where href = ${text} or uid = ${text}
     union select null, meeting_id::text from trash where meeting_id is not null and (uid = ${text} or href = ${text})
     limit ${most}`.execute(db);
+  // Titles have no index: they are looked through only for what is no name.
+  const found =
+    named.rows.length > 0
+      ? named
+      : await sql<Found>`
+          select id::text as "claimId", meeting_id::text as "meetingId" from claim
+          where strpos(lower(series->'main'->>'summary'), lower(${text})) > 0 limit ${most}`.execute(db);
   const ids = (name: 'claimId' | 'meetingId'): string[] => [
     ...new Set(found.rows.flatMap((row) => (row[name] === null ? [] : [row[name]]))),
   ];

@@ -6,6 +6,7 @@ import { Engine } from './migrations/20261125-notify-engine.ts';
 import { Told } from './migrations/20261125-notify-told.ts';
 import { ProductionRestore } from './migrations/20261125-production-restore.ts';
 import { TenantsAccess } from './migrations/20261125-tenants-access.ts';
+import { MembersIndex } from './migrations/20261126-members-index.ts';
 import { ReadingComparison } from './migrations/20261125-reading-comparison.ts';
 
 /** All of them, in the order in which they were landed. Forward only; one that has been released is never changed. */
@@ -18,6 +19,7 @@ export const migrationClasses = [
   ReadingComparison,
   FlowSignatures,
   Engine,
+  MembersIndex,
 ];
 
 /** Of a migration only the statements: for a schema as it was when a backup was made. */

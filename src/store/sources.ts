@@ -248,7 +248,7 @@ export async function markStale(
         or exists (select from stale_series x where x.source_id = ${sourceId} and x.key = r.key)
       union all
       select c.key, 'member' from claim c
-      where c.source_id = ${sourceId} and c.members && ${removed}::bigint[]) as told
+      where c.source_id = ${sourceId} and c.members && ${removed}::bigint[] and c.members <> '{}') as told
     group by key
     on conflict (source_id, key) do update
       set version = stale_series.version + 1, why = excluded.why, not_before = null`.execute(db);
