@@ -13,6 +13,7 @@ const renewEveryMs = 5_000;
  * here is left over: its release, or the answer to its taking, was lost together with the connection.
  */
 const heldHere = new Set<string>();
+export const isHeldHere = (holder: string, name: string): boolean => heldHere.has(`${holder} ${name}`);
 
 /**
  * Runs `work` while holding the lease, renewing it; `work`'s signal aborts when the lease is lost or `outer` aborts.

@@ -4,10 +4,10 @@ import { runIngest, type IngestDeps } from '../ingest/run-ingest.ts';
 import type { Log } from '../shared/log.ts';
 import { cleanUp } from '../store/clean-up.ts';
 import type { Store } from '../store/database.ts';
-import { groupOf, pickSources, pickTargets, releaseDead } from '../store/due-work.ts';
+import { groupOf, pickSources, pickTargets, releaseDead, releaseLeftOver } from '../store/due-work.ts';
 import type { Hints, Kind } from './hints.ts';
 import { isDeadHolder } from './holder.ts';
-import { withLease, withSourceLease, writeTimeoutMs } from './with-lease.ts';
+import { isHeldHere, leaseTtlMs, withLease, withSourceLease, writeTimeoutMs } from './with-lease.ts';
 
 export interface WorkerDeps {
   readonly store: Store;
@@ -187,6 +187,7 @@ export function createWorker(deps: WorkerDeps): Worker {
     sweeping = true;
     try {
       await releaseDead(db, isDeadHolder);
+      await releaseLeftOver(db, deps.holder, leaseTtlMs, (name) => isHeldHere(deps.holder, name));
       await Promise.all(kinds.map(pull));
     } catch (error) {
       tellFailure('sweep', '')(error);

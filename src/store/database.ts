@@ -56,7 +56,8 @@ export async function openStore(url: string, options: StoreOptions = {}): Promis
     async transaction(work) {
       for (let attempt = 1; ; attempt += 1) {
         try {
-          return await orm.em.fork().transactional((em) => work(em.getKysely() as unknown as Db));
+          // Not the ORM's own transactions: they never give back a connection that breaks within one (its rollback fails).
+          return await db.transaction().execute(work);
         } catch (error) {
           if (attempt === 3 || !isSerialisationFailure(error)) throw error;
         }
@@ -82,8 +83,10 @@ export function openPool(
     connectionTimeoutMillis: timeoutMs,
     statement_timeout: timeoutMs,
   });
-  // A connection that breaks while nobody uses it is replaced by the next one.
+  // A connection that breaks while nobody uses it is replaced by the next one; whoever uses it is told by his statement.
+  // Without a listener of its own, the error of a connection in use would end the process.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const db = new Kysely<Record<string, never>>({ dialect: new PostgresDialect({ pool }) });
   return { db, close: () => db.destroy() };
 }

@@ -79,3 +79,29 @@ export async function releaseDead(db: Db, isDead: (holder: string) => boolean): 
       db,
     );
 }
+
+/** A lease whose run this process began just now may not be known to it yet. */
+const leftOverAfterMs = 3_000;
+
+/**
+ * Lets go of what the database ascribes to this holder although nothing here is under it: the release, or the answer to
+ * the taking, was lost together with the connection. Nobody else could tell before it expires.
+ */
+export async function releaseLeftOver(
+  db: Db,
+  holder: string,
+  ttlMs: number,
+  isHeldHere: (name: string) => boolean,
+): Promise<void> {
+  const found = await sql<{ name: string; fence: string }>`
+    select name, fence::text as fence from lease where holder = ${holder} and expires_at
+      between clock_timestamp() and clock_timestamp() + ${ttlMs - leftOverAfterMs} * interval '1 millisecond'`.execute(
+    db,
+  );
+  for (const { name, fence } of found.rows)
+    // Taken again since it was looked at, it has another fence.
+    if (!isHeldHere(name))
+      await sql`
+        update lease set holder = null, expires_at = clock_timestamp()
+        where name = ${name} and holder = ${holder} and fence = ${fence}`.execute(db);
+}

@@ -8,6 +8,7 @@ import { sql } from 'kysely';
 import { holderName, isDeadHolder } from '../../src/jobs/holder.ts';
 import { withLease } from '../../src/jobs/with-lease.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
+import { releaseLeftOver } from '../../src/store/due-work.ts';
 import { acquireLease, releaseLease, renewLease, type Lease } from '../../src/store/leases.ts';
 import { createMigratedDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
@@ -35,6 +36,19 @@ const taken = async (holder: string, ttlMs?: number): Promise<Lease> => {
   if (lease === null) throw new Error(`${holder} does not get it`);
   return lease;
 };
+
+describe('leases that nothing here is under', () => {
+  it('are let go of when a sweep finds them: their release was lost with the connection', async () => {
+    await acquireLease(store.db, 'target:left', 'first', 50_000, () => false);
+    await acquireLease(store.db, 'target:held', 'first', 50_000, () => false);
+    await acquireLease(store.db, 'target:other', 'second', 50_000, () => false);
+    await acquireLease(store.db, 'target:young', 'first', 55_000, () => false);
+    await releaseLeftOver(store.db, 'first', 55_000, (name) => name === 'target:held');
+    const { rows } = await sql<{ name: string }>`
+      select name from lease where holder is not null order by name`.execute(store.db);
+    expect(rows.map(({ name }) => name)).toEqual(['target:held', 'target:other', 'target:young']);
+  });
+});
 
 describe('a lease', () => {
   it('goes to one of many who ask at once', async () => {

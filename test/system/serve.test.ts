@@ -124,14 +124,14 @@ describe('SIGTERM', () => {
     addEvents(3);
     caldav.fail({ on: 'PUT', how: 'timeout-not-stored' });
     const first = start('serve');
-    await caldav.waitForRequest(({ method }) => method === 'PUT', 'arrived');
+    const { path } = await caldav.waitForRequest(({ method }) => method === 'PUT', 'arrived');
     const startedAt = performance.now();
     expect(await first.end()).toBe(0);
     const tookMs = performance.now() - startedAt;
     process.stdout.write(`SIGTERM during a write without an answer: ${Math.round(tookMs)} ms\n`);
     expect(tookMs).toBeLessThan(10_500);
-    // The next write is announced while this one waits.
-    expect(await query('select from intent')).toHaveLength(2);
+    // What others were announced or written meanwhile is a matter of moments; of this one it is known that it is open.
+    expect((await query<{ href: string }>('select href from intent')).map(({ href }) => href)).toContain(path);
 
     await passTimeouts();
     start('serve');
