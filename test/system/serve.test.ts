@@ -265,12 +265,14 @@ describe('a worker killed with -9 between any two requests', () => {
   }
 
   it('is followed by another that takes over at once, until all is as in Outlook', async () => {
+    // Each costs the start of a process; those that are much like another are left to soaks.
+    const isSoak = process.env['KILL_AT_ALL'] === '1';
     const moments = [
-      withoutAnswer('PROPFIND', 'timeout-not-stored'),
+      ...(isSoak ? [withoutAnswer('PROPFIND', 'timeout-not-stored')] : []),
       withoutAnswer('MKCALENDAR', 'timeout-stored'),
-      beforeGraphAnswers('/oauth2/'),
+      ...(isSoak ? [beforeGraphAnswers('/oauth2/')] : []),
       beforeGraphAnswers('calendarView/delta'),
-      withoutAnswer('PUT', 'timeout-not-stored', 3),
+      ...(isSoak ? [withoutAnswer('PUT', 'timeout-not-stored', 3)] : []),
       withoutAnswer('PUT', 'timeout-stored', 3),
       afterAnswer('PUT'),
     ];
@@ -289,7 +291,7 @@ describe('a worker killed with -9 between any two requests', () => {
     const tookMs = await agree(60_000);
     process.stdout.write(`after the last kill: ${Math.round(tookMs)} ms to agreement\n`);
     await until('nothing is under way', async () => (await query('select from intent')).length === 0);
-    expect(await query('select from object')).toHaveLength(27);
+    expect(await query('select from object')).toHaveLength(4 * moments.length - 1);
     expect(last.child.exitCode).toBeNull();
   }, 240_000);
 });
