@@ -35,7 +35,9 @@ const zones = ['W. Europe Standard Time', 'Eastern Standard Time', 'UTC', 'Tokyo
 /** `steps`: how many, or which of them; each draws from a seed of its own, so that any may be left out. */
 export async function randomHistory(seed: number, steps: number | readonly number[]): Promise<HistoryOutcome> {
   const dialect = chooseDialect(seed);
-  const stage = await aStage({ between: (fetch) => inDialect(fetch, dialect) });
+  // One service for the whole history, whatever becomes of the process that asks it.
+  let service: typeof fetch | null = null;
+  const stage = await aStage({ between: (fetch) => (service ??= inDialect(fetch, dialect)) });
   try {
     const which = typeof steps === 'number' ? Array.from({ length: steps }, (_, step) => step) : steps;
     return await new RandomHistory(stage, seed, dialect).run(which);

@@ -104,7 +104,8 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
       failing = null;
       return answer;
     } catch (thrown) {
-      const isRefused = isCode(thrown, 'graph.item_not_found', ...refusals);
+      // Whether the calendar or the user is really gone is told by the look below.
+      const isRefused = isCode(thrown, 'graph.item_not_found', 'graph.user_not_found', ...refusals);
       if (!isRefused && !isCode(thrown, 'graph.server_error', 'graph.unreadable_answer')) throw thrown;
       failing = { cursor, times: failing?.cursor === cursor ? failing.times + 1 : 1 };
       if (!isRefused && failing.times < FAILURES_OF_A_LINK) throw thrown;

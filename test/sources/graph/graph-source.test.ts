@@ -363,6 +363,21 @@ describe('a cursor', () => {
     expect(await failure(mirror.round())).toMatchObject({ code: 'graph.link_dead', recovery: { kind: 'reread' } });
   });
 
+  it('refused in the words for a missing user calls for a full reading while the user is there', async () => {
+    fill();
+    const mirror = await mirrorOf(simulator).round();
+    const how = { status: 404, code: 'Request_ResourceNotFound' };
+    const gone = simulator.fail({ match: '$deltatoken', how });
+    expect(await failure(mirror.round())).toMatchObject({ code: 'graph.link_dead', recovery: { kind: 'reread' } });
+    gone.clear();
+
+    simulator.fail({ match: `/users/${me}`, how });
+    expect(await failure(mirror.round())).toMatchObject({
+      code: 'graph.user_not_found',
+      recovery: { kind: 'operator' },
+    });
+  });
+
   it('that leads elsewhere is refused before it is kept', async () => {
     const { mirror } = await aReadSeries();
     const misled: typeof fetch = async (...request) => {
