@@ -19,8 +19,14 @@ declare global {
   var testDatabaseRun: Run | undefined;
 }
 
-/** What is lost with the power may be lost here. */
-const SETTINGS = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', max_connections: '200' };
+/** What is lost with the power may be lost here. Autovacuum's workers would keep databases from being dropped. */
+const SETTINGS = {
+  fsync: 'off',
+  full_page_writes: 'off',
+  synchronous_commit: 'off',
+  max_connections: '200',
+  autovacuum: 'off',
+};
 
 export default async function setUp(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'calendar-sync-test-'));
