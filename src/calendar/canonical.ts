@@ -161,18 +161,21 @@ const peopleDefaults: Readonly<Record<string, string>> = {
 };
 
 function peopleParameters(parameters: JCalProperty[1]): string {
-  const parts: string[] = [];
+  let parts = '';
   for (const name of ['cn', 'cutype', 'partstat', 'role', 'rsvp', 'schedule-agent']) {
     const value = parameters[name];
     if (value === undefined) continue;
-    const text = name === 'cn' ? [value].flat().join(',') : [value].flat().join(',').toUpperCase();
-    if (text !== peopleDefaults[name]) parts.push(`;${name}=${JSON.stringify(text)}`);
+    const given = typeof value === 'string' ? value : value.join(',');
+    const text = name === 'cn' ? given : given.toUpperCase();
+    if (text !== peopleDefaults[name]) parts += `;${name}=${JSON.stringify(text)}`;
   }
-  return parts.join('');
+  return parts;
 }
 
 function otherParameters(parameters: JCalProperty[1]): string {
-  return Object.entries(parameters)
+  const entries = Object.entries(parameters);
+  if (entries.length === 0) return '';
+  return entries
     .filter(([name]) => name !== 'language' && name !== 'value' && !isClientState(name))
     .map(([name, value]) => `;${name}=${JSON.stringify([value].flat().join(','))}`)
     .sort()

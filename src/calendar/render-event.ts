@@ -1,5 +1,5 @@
 /** One entry as a VEVENT in jCal: the properties of RFC 5545 and those that Outlook, Apple and Teams users expect. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { dayOfSeconds, daySeconds, formatDay, parseLocal, yearOfSeconds } from './civil.ts';
 import type { JCal, JCalProperty } from './ical.ts';
 import type { Attendee, Entry, ForeignProperty, Moment, Person } from './series.ts';
@@ -333,10 +333,11 @@ function renderAlarm(entry: Entry, context: EventContext, summary: string | null
   ];
 }
 
+const namespace = Buffer.from('6ba7b8119dad11d180b400c04fd430c8', 'hex');
+
 /** A name-based UUID (RFC 9562 section 5.5), so that the alarm keeps its id, and clients what they know of it. */
 function alarmUid(name: string): string {
-  const namespace = Buffer.from('6ba7b8119dad11d180b400c04fd430c8', 'hex');
-  const digest = createHash('sha1').update(namespace).update(name).digest();
+  const digest = hash('sha1', Buffer.concat([namespace, Buffer.from(name)]), 'buffer');
   digest.writeUInt8((digest.readUInt8(6) & 0x0f) | 0x50, 6);
   digest.writeUInt8((digest.readUInt8(8) & 0x3f) | 0x80, 8);
   const hex = digest.toString('hex');

@@ -12,13 +12,18 @@ const MAX_HTML = 1_048_576;
  * noncharacters or lone surrogates.
  */
 export function cleanText(text: string): string {
+  if (!unusual.test(text)) return text;
   return text
     .replace(/\r\n?|\u2028|\u2029/g, '\n')
     .replace(/[\u0000-\u0008\u000B-\u001F\u007F-\u009F\uFEFF]|\p{Surrogate}|\p{Noncharacter_Code_Point}/gu, '');
 }
 
+/** Anything beside printable ASCII and line feeds: most texts have none and need no further look. */
+const unusual = /[^\n -~]/;
+
 /** One line: as `cleanText`, line breaks and tabs as blanks, without the marks that turn the direction of writing. */
 export function cleanLine(text: string): string {
+  if (!unusual.test(text) && !text.includes('\n')) return text.trim();
   return cleanText(text)
     .replace(/[\u202A-\u202E\u2066-\u2069]/g, '')
     .split('\n')
