@@ -1,13 +1,20 @@
 /**
- * Delivery against a bare loop: `node test/bench/delivery.ts [count] [--large]`. Puts the same bodies into the same
- * server, first by a bare keep-alive loop, then by the product; then runs again, and makes one change. The server is
- * the in-process one in a process of its own, or the one that CALDAV_URL, CALDAV_USERNAME, CALDAV_PASSWORD name.
+ * Delivery against a bare loop: `node test/bench/delivery.ts [count] [--turns=2] [--bare=2] [--bare-count=…]
+ * [--vdirsyncer=…] [--change]`. The product delivers `count` series into an empty calendar, then the bare loop puts the
+ * same bodies (or the first `bare-count`) into another at each number of keep-alive connections; the best of them is
+ * what the product is measured by. `--vdirsyncer` gives so many of them to that program. `--change` looks at everything
+ * again, and makes one change among `count` and among 100,000 objects. Requests are counted where undici makes them.
+ *
+ * The server is the in-process one in a process of its own, or the one that CALDAV_URL, CALDAV_USERNAME,
+ * CALDAV_PASSWORD name (Basic).
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { subscribe } from 'node:diagnostics_channel';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { sql } from 'kysely';
 import { Pool } from 'undici';
 import { openCalDav, type CalDav } from '../../src/dav/calendar-client.ts';
@@ -29,9 +36,47 @@ if (process.argv[2] === 'server') {
   const server = await startCalDavServer({ auth: 'basic' });
   process.stdout.write(`${server.url}\n`);
   process.on('disconnect', () => void server.close().then(() => process.exit(0)));
-} else await bench(Number(process.argv[2] ?? 1_000));
+} else {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      turns: { type: 'string', default: '2' },
+      bare: { type: 'string', default: '2' },
+      'bare-count': { type: 'string' },
+      vdirsyncer: { type: 'string' },
+      change: { type: 'boolean', default: false },
+    },
+  });
+  const count = Number(positionals[0] ?? 1_000);
+  await bench(count, {
+    turns: Number(values.turns),
+    bare: values.bare.split(',').map(Number),
+    bareCount: Number(values['bare-count'] ?? count),
+    vdirsyncer: Number(values.vdirsyncer ?? 0),
+    isChanging: values.change,
+  });
+}
 
-async function bench(count: number): Promise<void> {
+interface Wish {
+  readonly turns: number;
+  /** Connections of the bare loop. */
+  readonly bare: readonly number[];
+  readonly bareCount: number;
+  readonly vdirsyncer: number;
+  readonly isChanging: boolean;
+}
+
+interface Account {
+  readonly url: string;
+  readonly username: string;
+  readonly password: string;
+}
+
+type Body = readonly [file: string, text: string];
+
+async function bench(count: number, wish: Wish): Promise<void> {
+  let requests = 0;
+  subscribe('undici:request:create', () => (requests += 1));
   const child = process.env['CALDAV_URL'] === undefined ? await startServer() : null;
   const account = {
     url: process.env['CALDAV_URL'] ?? child?.url ?? '',
@@ -43,19 +88,31 @@ async function bench(count: number): Promise<void> {
   const store = await openStore(embedded.url, { poolSize: 6 });
   const dav = openCalDav(account, { timeoutMs: 40_000 });
   try {
-    for (let turn = 1; turn <= 2; turn += 1) {
+    for (let turn = 1; turn <= wish.turns; turn += 1) {
       const calendar = `bench-${randomBytes(4).toString('hex')}`;
       await setUp(store, account, calendar, count);
       const started = performance.now();
       await deliver(store, dav);
       const ours = rate(`delivery, turn ${turn}`, count, started);
-      const href = (await one<{ href: string }>(store, sql`select href from target_calendar`)).href;
-      const bare = await bareLoop(dav, account, href, calendar);
-      process.stdout.write(`  share of the bare loop: ${Math.round((100 * ours) / bare)} %\n`);
+      const { href } = await one<{ href: string }>(store, sql`select href from target_calendar`);
+      const bodies = await bodiesOf(dav, href, Math.max(wish.bareCount, wish.vdirsyncer));
+      const rates: number[] = [];
+      for (const connections of wish.bare)
+        rates.push(
+          await bareLoop(dav, account, bodies.slice(0, wish.bareCount), `${calendar}-${connections}`, connections),
+        );
+      if (rates.length > 0)
+        process.stdout.write(`  share of the best bare loop: ${Math.round((100 * ours) / Math.max(...rates))} %\n`);
+      if (wish.vdirsyncer > 0) await vdirsyncer(dav, account, bodies.slice(0, wish.vdirsyncer), `${calendar}-v`);
     }
-    await smallRuns(store, dav, count, count);
-    await pretendMore(store, 100_000);
-    await smallRuns(store, dav, count, 100_000);
+    const before = requests;
+    await deliver(store, dav);
+    process.stdout.write(`run with nothing changed: ${requests - before} requests\n`);
+    if (wish.isChanging) {
+      await smallRuns(store, dav, count, count, () => requests);
+      await pretendMore(store, 100_000);
+      await smallRuns(store, dav, count, 100_000, () => requests);
+    }
   } finally {
     await dav.close();
     await store.close();
@@ -65,19 +122,23 @@ async function bench(count: number): Promise<void> {
   }
 }
 
-/** The same bodies under the same names, one after the other on each of two connections, into a calendar of its own. */
-async function bareLoop(
-  dav: CalDav,
-  account: { url: string; username: string; password: string },
-  href: string,
-  name: string,
-): Promise<number> {
-  const listed = (await dav.list(href)).map((entry) => entry.href);
-  const bodies = [...(await dav.multiget(href, listed))].map(
+async function bodiesOf(dav: CalDav, href: string, count: number): Promise<Body[]> {
+  const listed = (await dav.list(href)).map((entry) => entry.href).slice(0, count);
+  return [...(await dav.multiget(href, listed))].map(
     ([from, { body }]) => [from.split('/').at(-1) ?? '', body] as const,
   );
-  const to = await dav.makeCalendar(`${name}-bare`, { displayName: 'bare', color: null });
-  const pool = new Pool(new URL(account.url).origin, { connections: 2 });
+}
+
+/** Bodies under their names, one after the other on each of some connections, into a calendar of their own. */
+async function bareLoop(
+  dav: CalDav,
+  account: Account,
+  bodies: readonly Body[],
+  name: string,
+  connections: number,
+): Promise<number> {
+  const to = await dav.makeCalendar(name, { displayName: 'bare', color: null });
+  const pool = new Pool(new URL(account.url).origin, { connections });
   const authorization = `Basic ${Buffer.from(`${account.username}:${account.password}`).toString('base64')}`;
   const started = performance.now();
   const queue = bodies.values();
@@ -98,24 +159,69 @@ async function bareLoop(
       if (response.statusCode !== 201) throw new Error(`PUT answered ${response.statusCode}`);
     }
   };
-  await Promise.all([writer(), writer()]);
-  const result = rate('bare loop, two connections', bodies.length, started);
+  await Promise.all(Array.from({ length: connections }, writer));
+  const result = rate(`bare loop, connections: ${connections}`, bodies.length, started);
   await pool.close();
   return result;
 }
 
-async function smallRuns(store: Store, dav: CalDav, count: number, objects: number): Promise<void> {
+/** The same bodies by vdirsyncer, out of a folder of files into an empty calendar. */
+async function vdirsyncer(dav: CalDav, account: Account, bodies: readonly Body[], name: string): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'calendar-sync-bench-'));
+  try {
+    await dav.makeCalendar(name, { displayName: 'vdirsyncer', color: null });
+    mkdirSync(join(folder, 'files', name), { recursive: true });
+    for (const [file, body] of bodies) writeFileSync(join(folder, 'files', name, file), body);
+    const config = join(folder, 'config');
+    writeFileSync(
+      config,
+      `[general]
+status_path = "${folder}/status/"
+[pair mirror]
+a = "files"
+b = "server"
+collections = ["${name}"]
+[storage files]
+type = "filesystem"
+path = "${folder}/files/"
+fileext = ".ics"
+[storage server]
+type = "caldav"
+url = "${account.url}"
+username = "${account.username}"
+password = "${account.password}"
+item_types = ["VEVENT"]
+`,
+    );
+    execFileSync('vdirsyncer', ['-c', config, 'discover'], { stdio: 'ignore' });
+    const started = performance.now();
+    execFileSync('vdirsyncer', ['-c', config, 'sync'], { stdio: 'ignore' });
+    rate('vdirsyncer', bodies.length, started);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function smallRuns(
+  store: Store,
+  dav: CalDav,
+  count: number,
+  objects: number,
+  requests: () => number,
+): Promise<void> {
+  const seen = requests();
   const again = performance.now();
   await sql`update meeting set wanted_version = wanted_version + 1 where done_version > 0 and identity not like 'pretended%'`.execute(
     store.db,
   );
   await deliver(store, dav);
-  rate('everything looked at again, nothing changed', count, again);
+  rate(`everything looked at again, ${requests() - seen} requests`, count, again);
   const before = await one<{ n: number }>(
     store,
     sql`select count(*)::int as n from sync_history where action in ('create', 'update', 'delete')`,
   );
   const times: number[] = [];
+  const asked = requests();
   for (let turn = 0; turn < 21; turn += 1) {
     await say(store, [series(0, `changed ${turn}`)]);
     const started = performance.now();
@@ -127,7 +233,7 @@ async function smallRuns(store: Store, dav: CalDav, count: number, objects: numb
     sql`select count(*)::int as n from sync_history where action in ('create', 'update', 'delete')`,
   );
   process.stdout.write(
-    `one change at ${objects} objects: median ${times.toSorted((a, b) => a - b)[10]?.toFixed(1) ?? '?'} ms, ${after.n - before.n} writes for 21 changes\n`,
+    `one change at ${objects} objects: median ${times.toSorted((a, b) => a - b)[10]?.toFixed(1) ?? '?'} ms, ${after.n - before.n} writes and ${requests() - asked} requests for 21 changes\n`,
   );
 }
 
@@ -145,12 +251,7 @@ async function pretendMore(store: Store, objects: number): Promise<void> {
   await sql`vacuum analyze`.execute(store.db);
 }
 
-async function setUp(
-  store: Store,
-  account: { url: string; username: string; password: string },
-  calendar: string,
-  count: number,
-): Promise<void> {
+async function setUp(store: Store, account: Account, calendar: string, count: number): Promise<void> {
   const box = new SecretBox(Buffer.alloc(32, 7));
   for (const table of ['claim', 'meeting', 'object', 'source', 'target', 'target_calendar', 'trash'])
     await sql`delete from ${sql.table(table)}`.execute(store.db);
