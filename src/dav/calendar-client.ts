@@ -70,7 +70,12 @@ export interface CalDav {
   /** Makes a calendar for events, and gives its href; also when a calendar of that name is there already. */
   makeCalendar(
     name: string,
-    look: { readonly displayName: string; readonly color: string | null },
+    look: {
+      readonly displayName: string;
+      readonly color: string | null;
+      /** A calendar object with one VTIMEZONE (RFC 4791 section 5.2.2). */
+      readonly timezone?: string | null;
+    },
     signal?: AbortSignal,
   ): Promise<string>;
   put(href: string, body: string, condition: PutCondition, signal?: AbortSignal): Promise<PutResult>;
@@ -196,6 +201,7 @@ export function openCalDav(account: DavAccount, options: DavOptions = {}): CalDa
       const props = {
         'd:displayname': look.displayName,
         ...(look.color === null ? {} : { 'ca:calendar-color': look.color }),
+        ...(look.timezone == null ? {} : { 'c:calendar-timezone': look.timezone }),
         'c:supported-calendar-component-set': { 'c:comp': { _attributes: { name: 'VEVENT' } } },
       };
       const { answer, asked } = await ask('MKCALENDAR', href, signal, (params) => makeCalendar({ ...params, props }));

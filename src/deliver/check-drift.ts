@@ -6,13 +6,14 @@ import {
   meetingsOfUids,
   recordStanding,
   standingObjects,
+  type FoundObject,
   type StandingChange,
   type StandingObject,
 } from '../store/drift.ts';
 import { recordHistory, type HistoryEntry } from '../store/history.ts';
 import { wantMeetings } from '../store/meetings.ts';
 import { takeUnclaimed, unreadSources, type Standing } from '../store/restored.ts';
-import type { WriteRight } from '../store/objects.ts';
+import { closeIntents, copyPart, openIntents, renewIntents, type WriteRight } from '../store/objects.ts';
 import { compareAllSoon, recordChecked, type TargetCalendarState, type TargetState } from '../store/targets.ts';
 import { asHolder } from './as-holder.ts';
 import {
@@ -24,7 +25,9 @@ import {
   type DriftStep,
   type SeenResource,
 } from './plan-drift.ts';
+import { leaseLost } from './record-writes.ts';
 import { standingOf } from './review-restored.ts';
+import { settleLater } from './settle-intents.ts';
 
 const weekMs = 7 * 86_400_000;
 /** Foreign resources of one look that are read; one more by their name alone. */
@@ -48,9 +51,10 @@ export async function checkDrift(
   target: TargetState,
   calendar: TargetCalendarState,
   href: string,
-  lease: WriteRight['lease'],
+  right: WriteRight,
   signal: AbortSignal,
 ): Promise<number> {
+  const { lease } = right;
   const seen = await look(dav, calendar, href, signal);
   const isFull = seen.removed === null;
   const checked = { syncToken: seen.syncToken, isFull };
@@ -87,7 +91,7 @@ export async function checkDrift(
   const removed = objects.map((object) => object.href).filter((one) => !names.has(one));
   const steps = planDrift({ objects, changed: changed.map(withBody), removed, mode: target.drift });
   const strangers = suspects.map(withBody).filter((one) => one.body !== null);
-  return await apply(store, dav, target, calendar, { steps, strangers, duplicates, checked }, lease, signal);
+  return await apply(store, dav, target, calendar, { steps, strangers, duplicates, checked }, right);
 }
 
 async function look(dav: CalDav, calendar: TargetCalendarState, href: string, signal: AbortSignal): Promise<Seen> {
@@ -128,15 +132,14 @@ async function apply(
   target: TargetState,
   calendar: TargetCalendarState,
   { steps, strangers, duplicates, checked }: Findings,
-  lease: WriteRight['lease'],
-  signal: AbortSignal,
+  right: WriteRight,
 ): Promise<number> {
   const uids = [...new Set(strangers.flatMap((one) => uidsOf(one.body ?? '')).map(meetingUidOf))];
   const ours = await meetingsOfUids(store.db, target.id, uids);
   const lines: HistoryEntry[] = steps.flatMap((step) => lineOf(target.id, step));
   const wanted = new Set(steps.flatMap((step) => (step.do === 'rewrite' ? [step.object.meetingId] : [])));
   const unclaimed: Standing[] = [];
-  const adopted: { meetingId: string; href: string; uid: string; etag: string | null }[] = [];
+  const adopted: FoundObject[] = [];
 
   for (const stranger of strangers) {
     const uid = uidsOf(stranger.body ?? '').find((one) => ours.has(meetingUidOf(one)));
@@ -148,18 +151,18 @@ async function apply(
       continue;
     }
     const about = { targetId: target.id, meetingId: meeting.meetingId, uid, href: stranger.href, action: 'drift' };
-    if (hasNameOfOurs(stranger.href)) {
-      // Delivery decides what becomes of it: it is written again, or deleted.
-      adopted.push({ meetingId: meeting.meetingId, href: stranger.href, uid, etag: stranger.etag });
+    const isLate = hasNameOfOurs(stranger.href);
+    if (isLate || (isSent(meeting.sentBodies, stranger.etag, stranger.body ?? '') && stranger.etag !== null)) {
+      // Delivery decides what becomes of it, as of all that it writes: it is written again, or deleted.
+      const part = isLate ? 'adopted' : copyPart;
+      adopted.push({ meetingId: meeting.meetingId, part, href: stranger.href, uid, etag: stranger.etag });
       wanted.add(meeting.meetingId);
-      lines.push({ ...about, status: 'ok', code: 'drift.adopted', message: 'a write of ours landed late' });
-    } else if (isSent(meeting.sentBodies, stranger.etag, stranger.body ?? '') && stranger.etag !== null) {
-      await dav.remove(stranger.href, stranger.etag, signal);
       lines.push({
         ...about,
         status: 'ok',
-        code: 'drift.duplicate_removed',
-        message: 'a second copy of what we wrote',
+        ...(isLate
+          ? { code: 'drift.adopted', message: 'a write of ours landed late' }
+          : { code: 'drift.duplicate_removed', message: 'a second copy of what we wrote; it is deleted' }),
       });
     } else
       lines.push({
@@ -169,8 +172,8 @@ async function apply(
         message: 'another event has our UID; it was left alone. Delete it in a calendar program if it is a copy.',
       });
   }
+  const intents = await removeDoubled(store, dav, target.id, calendar.id, duplicates, right);
   for (const object of duplicates) {
-    await dav.remove(object.href, null, signal);
     wanted.add(object.meetingId);
     lines.push({
       status: 'ok',
@@ -187,7 +190,8 @@ async function apply(
   // Whose entry it is cannot be known while a source has not been read.
   const mayBeTaken = unclaimed.length > 0 && (await unreadSources(store.db, target.id)).length === 0;
   let taken = 0;
-  await asHolder(store, target.id, lease, async (db) => {
+  await asHolder(store, target.id, right.lease, async (db) => {
+    await closeIntents(db, intents);
     if (mayBeTaken) taken = await takeUnclaimed(db, target.id, calendar.id, unclaimed);
     await recordStanding(db, target.id, [
       ...steps.map(standing),
@@ -198,10 +202,44 @@ async function apply(
     for (const line of lines) await recordHistory(db, line);
     await recordChecked(db, target.id, calendar.id, checked);
     // A creation that landed late may stand beside the one that came after it: only a list of all shows both.
-    if (!checked.isFull && (adopted.length > 0 || steps.some((step) => step.why === 'late-write')))
+    if (
+      !checked.isFull &&
+      (adopted.some((one) => one.part !== copyPart) || steps.some((step) => step.why === 'late-write'))
+    )
       await compareAllSoon(db, target.id, calendar.id);
   });
   return wanted.size + taken;
+}
+
+/**
+ * Deletes names that the calendar holds several times, which no write can mend, under intents as delivery does; gives
+ * these, to be closed when what follows is recorded.
+ */
+async function removeDoubled(
+  store: Store,
+  dav: CalDav,
+  targetId: string,
+  calendarId: string,
+  objects: readonly StandingObject[],
+  right: WriteRight,
+): Promise<string[]> {
+  const wanted = objects.map(({ meetingId, part, href, uid }) => {
+    return { meetingId, calendarId, part, action: 'delete', href, uid, bodyMd5: null } as const;
+  });
+  const intents = await openIntents(store.db, targetId, wanted, right);
+  if (intents === null) throw leaseLost(targetId);
+  for (const [index, { id, href }] of intents.entries()) {
+    try {
+      if (!(await renewIntents(store.db, [id], right))) throw leaseLost(targetId);
+      await dav.remove(href, null, AbortSignal.timeout(right.timeoutMs));
+    } catch (thrown) {
+      const untouched = intents.slice(index + 1).map((intent) => intent.id);
+      await closeIntents(store.db, untouched);
+      await settleLater(store.db, id, thrown, right);
+      throw thrown;
+    }
+  }
+  return intents.map((intent) => intent.id);
 }
 
 function standing(step: DriftStep): StandingChange {
@@ -209,14 +247,18 @@ function standing(step: DriftStep): StandingChange {
     href: step.object.href,
     etag: step.etag,
     isKnown: step.do === 'accept',
-    isRepair: step.do === 'rewrite' && step.why !== 'late-write',
+    isRepair: step.do === 'rewrite' && !isOwn(step),
     hasClientState: step.do === 'accept' && step.why === 'client-state' ? true : null,
   };
 }
 
+/** What came late was ours. */
+const isOwn = ({ why }: DriftStep): boolean => why === 'late-write' || why === 'late-deletion';
+
 const words: Readonly<Record<DriftStep['why'], string>> = {
   'client-state': '',
   'late-write': 'an older version that we had sent came late; the present one is written again',
+  'late-deletion': 'an older deletion of ours came late; the present version is written again',
   edited: 'a client changed what we wrote; it is written again',
   deleted: 'a client deleted what we wrote; it is written again',
   kept: 'a client changed what we wrote; this target keeps that until the source changes it',

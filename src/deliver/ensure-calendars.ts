@@ -1,8 +1,9 @@
+import { zoneObject } from '../calendar/zone-object.ts';
 import type { CalDav } from '../dav/calendar-client.ts';
 import { SyncError } from '../shared/errors.ts';
 import type { Store } from '../store/database.ts';
 import type { WriteRight } from '../store/objects.ts';
-import { recordCalendarHref, type TargetState } from '../store/targets.ts';
+import { mostUsedZone, recordCalendarHref, type TargetCalendarState, type TargetState } from '../store/targets.ts';
 import { asHolder } from './as-holder.ts';
 
 /**
@@ -15,6 +16,7 @@ export async function ensureCalendars(
   dav: CalDav,
   target: TargetState,
   lease: WriteRight['lease'],
+  year: number,
   signal: AbortSignal,
 ): Promise<Map<string, string>> {
   const hrefs = new Map<string, string>();
@@ -37,13 +39,23 @@ export async function ensureCalendars(
         recovery: { kind: 'operator', remedy: 'Give the calendar another id, so that a calendar for events is made.' },
       });
     const href = withSlash(
-      found?.href ??
-        (await dav.makeCalendar(calendar.id, { displayName: calendar.name, color: calendar.color }, signal)),
+      found?.href ?? (await dav.makeCalendar(calendar.id, await lookOf(store, target.id, calendar, year), signal)),
     );
     await asHolder(store, target.id, lease, (db) => recordCalendarHref(db, target.id, calendar.id, href));
     hrefs.set(calendar.id, href);
   }
   return hrefs;
+}
+
+/** Its zone, for whom the server asks by days (free-busy, all-day events), is the one that most of its events are in. */
+async function lookOf(
+  store: Store,
+  targetId: string,
+  { id, name, color }: TargetCalendarState,
+  year: number,
+): Promise<Parameters<CalDav['makeCalendar']>[1]> {
+  const zone = await mostUsedZone(store.db, targetId, id);
+  return { displayName: name, color, timezone: zone === null ? null : zoneObject(zone, year) };
 }
 
 function lastSegment(href: string): string {

@@ -3,7 +3,7 @@ import { allowedDeletions, bookDeletions, countDeletions, holdDeletions, targetI
 import { recordHistory } from '../store/history.ts';
 import type { DueMeeting } from '../store/meetings.ts';
 import type { Decision } from './decide-meeting.ts';
-import type { DeliverContext } from './deliver-meetings.ts';
+import type { DeliverContext } from './deliver-context.ts';
 
 /**
  * The ceiling of a target over all that one pass is about to delete: of what nobody shows any more and is not over yet,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { contentFingerprint } from '../calendar/client-state.ts';
 import type { StandingObject } from '../store/drift.ts';
+import { lateDeletion } from '../store/objects.ts';
 
 /** A resource that a calendar holds, as far as it was read. */
 export interface SeenResource {
@@ -33,7 +34,7 @@ export type DriftStep =
       readonly do: 'rewrite';
       readonly object: StandingObject;
       readonly etag: string | null;
-      readonly why: 'late-write' | 'edited' | 'deleted';
+      readonly why: 'late-write' | 'late-deletion' | 'edited' | 'deleted';
     };
 
 const repairsInADay = 3;
@@ -41,7 +42,7 @@ const dayMs = 86_400_000;
 
 /**
  * What to do about objects of ours that changed on the server. A client's own state changes nothing; a body that we
- * once sent is a late write of our own; any other difference is a client's edit, repaired at most three times in a day
+ * once sent is a late write of our own, and so is the deletion of one that we tried to delete; any other difference is a client's edit, repaired at most three times in a day
  * where the target repairs. Pure.
  */
 export function planDrift(input: DriftInput): DriftStep[] {
@@ -58,6 +59,8 @@ export function planDrift(input: DriftInput): DriftStep[] {
     const object = byHref.get(href);
     // Without an etag it was missing already, and was left so.
     if (object === undefined || object.etag === null || !isComparable(object)) return [];
+    // A deletion of ours of which nobody knew what became has come late.
+    if (object.sentBodies.includes(lateDeletion)) return [{ do: 'rewrite', object, etag: null, why: 'late-deletion' }];
     return [onClientChange(object, null, 'deleted', input.mode)];
   });
   return [...changed, ...removed];

@@ -18,13 +18,14 @@ import {
 import { asHolder } from './as-holder.ts';
 import { blameFor } from './blame.ts';
 import { checkDrift } from './check-drift.ts';
-import { deliverMeetings, type DeliverContext, type DeliverCounts } from './deliver-meetings.ts';
+import type { DeliverContext, DeliverCounts } from './deliver-context.ts';
+import { deliverMeetings } from './deliver-meetings.ts';
 import { ensureCalendars } from './ensure-calendars.ts';
 import { tellOwnMailbox } from './own-mailbox.ts';
 import { reviewRestored } from './review-restored.ts';
 import { settleIntents } from './settle-intents.ts';
 
-export type { DeliverCounts } from './deliver-meetings.ts';
+export type { DeliverCounts } from './deliver-context.ts';
 
 export interface DeliverDeps {
   readonly store: Store;
@@ -67,7 +68,14 @@ export async function runDeliver(
       const error = await reviewRestored(deps.store, dav, target, signal);
       return { kind: 'failed', error, counts };
     }
-    const calendarHrefs = await ensureCalendars(deps.store, dav, target, lease, signal);
+    const calendarHrefs = await ensureCalendars(
+      deps.store,
+      dav,
+      target,
+      lease,
+      deps.clock.now().getUTCFullYear(),
+      signal,
+    );
     await tellOwnMailbox(deps.store.db, deps.log, dav, id, signal);
     const goneCalendars = new Map(
       target.calendars.filter((calendar) => calendar.isGone).map(({ id: gone, href }) => [gone, calendarGone(href)]),
@@ -108,7 +116,7 @@ async function lookInto(context: DeliverContext, calendar: TargetCalendarState):
   if (href === undefined || (calendar.checkedMsAgo !== null && calendar.checkedMsAgo < everyMs)) return 0;
   if (!calendar.isGone && goneCalendars.has(calendar.id)) return 0;
   try {
-    const found = await checkDrift(store, dav, target, calendar, href, right.lease, signal);
+    const found = await checkDrift(store, dav, target, calendar, href, right, signal);
     goneCalendars.delete(calendar.id);
     return found;
   } catch (thrown) {

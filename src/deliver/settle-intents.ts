@@ -1,8 +1,12 @@
 import type { CalDav } from '../dav/calendar-client.ts';
-import type { Store } from '../store/database.ts';
+import { DavError } from '../dav/dav-error.ts';
+import { SyncError } from '../shared/errors.ts';
+import type { Db, Store } from '../store/database.ts';
 import { recordHistory } from '../store/history.ts';
 import {
+  closeIntents,
   intentsToSettle,
+  leaveIntent,
   recordSettled,
   recordSettledDeletion,
   renewIntents,
@@ -11,6 +15,7 @@ import {
 } from '../store/objects.ts';
 import { checkSoon, compareAllSoon } from '../store/targets.ts';
 import { lastInTrash } from '../store/trash.ts';
+import { settleDelayMs } from './blame.ts';
 import { isOurs } from './write-object.ts';
 
 /** A write that comes later still is found by asking what changed, not long after. */
@@ -79,4 +84,11 @@ async function settle(
     }
   }
   await recordSettledDeletion(store.db, targetId, intent);
+}
+
+/** Closes the intent of a request that certainly changed nothing; any other is settled by reading, later. */
+export async function settleLater(db: Db, intentId: string, thrown: unknown, right: WriteRight): Promise<void> {
+  if (thrown instanceof DavError && thrown.outcome === 'unknown')
+    await leaveIntent(db, intentId, settleDelayMs(thrown, right.timeoutMs));
+  else if (thrown instanceof SyncError) await closeIntents(db, [intentId]);
 }

@@ -1,9 +1,11 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
+import { lateDeletion } from './objects.ts';
 
 /** An object of ours as comparing it with the server needs it. */
 export interface StandingObject {
   readonly meetingId: string;
+  readonly part: string;
   readonly href: string;
   readonly uid: string;
   readonly etag: string | null;
@@ -25,7 +27,7 @@ export async function standingObjects(
 ): Promise<StandingObject[]> {
   const which = hrefs === null ? sql`true` : sql`o.href = any(${hrefs})`;
   const found = await sql<StandingObject>`
-    select o.meeting_id::text as "meetingId", o.href, o.uid, o.etag, o.fingerprint, o.sent_bodies as "sentBodies", o.repairs,
+    select o.meeting_id::text as "meetingId", o.part, o.href, o.uid, o.etag, o.fingerprint, o.sent_bodies as "sentBodies", o.repairs,
       (extract(epoch from clock_timestamp() - o.repaired_at) * 1000)::float8 as "repairedMsAgo",
       exists (select from intent i where i.meeting_id = o.meeting_id and i.href = o.href) as "isUnsettled"
     from object o where o.target_id = ${targetId} and o.calendar_id = ${calendarId} and ${which} order by o.href`.execute(
@@ -63,7 +65,8 @@ export interface StandingChange {
 export async function recordStanding(db: Db, targetId: string, changes: readonly StandingChange[]): Promise<void> {
   if (changes.length === 0) return;
   await sql`
-    update object o set etag = r.etag, has_client_state = coalesce(r."hasClientState", o.has_client_state), fingerprint = case when r."isKnown" then o.fingerprint end,
+    update object o set etag = r.etag,
+      sent_bodies = case when r.etag is null then o.sent_bodies - ${lateDeletion}::text else o.sent_bodies end, has_client_state = coalesce(r."hasClientState", o.has_client_state), fingerprint = case when r."isKnown" then o.fingerprint end,
       repairs = case when not r."isRepair" then o.repairs
         when o.repaired_at > now() - interval '24 hours' then o.repairs + 1 else 1 end,
       repaired_at = case when r."isRepair" then clock_timestamp() else o.repaired_at end
@@ -72,16 +75,21 @@ export async function recordStanding(db: Db, targetId: string, changes: readonly
     where o.target_id = ${targetId} and o.href = r.href`.execute(db);
 }
 
-/** A resource that bears one of our UIDs under a name of ours, and of which we had no record: a write that landed late. */
-export async function adoptObject(
-  db: Db,
-  targetId: string,
-  calendarId: string,
-  found: { readonly meetingId: string; readonly href: string; readonly uid: string; readonly etag: string | null },
-): Promise<void> {
+/** A resource that bears one of our UIDs and of which we had no record. */
+export interface FoundObject {
+  readonly meetingId: string;
+  /** Of none of the parts that are rendered, where delivery is to see it as surplus. */
+  readonly part: string;
+  readonly href: string;
+  readonly uid: string;
+  readonly etag: string | null;
+}
+
+/** Makes what was found an object of its meeting: delivery writes it again, or deletes it. */
+export async function adoptObject(db: Db, targetId: string, calendarId: string, found: FoundObject): Promise<void> {
   await sql`
     insert into object (meeting_id, target_id, calendar_id, part, href, uid, etag, sent_bodies, repairs, written_at)
-    values (${found.meetingId}, ${targetId}, ${calendarId}, 'adopted', ${found.href}, ${found.uid}, ${found.etag}, '[]', 0,
+    values (${found.meetingId}, ${targetId}, ${calendarId}, ${found.part}, ${found.href}, ${found.uid}, ${found.etag}, '[]', 0,
       clock_timestamp())
     on conflict (target_id, href) do nothing`.execute(db);
 }

@@ -85,6 +85,12 @@ export async function intentsToSettle(db: Db, targetId: string): Promise<Intent[
   return found.rows;
 }
 
+/** A byte-equal copy of an object, made by a client under a name of its own: it is deleted, and nobody restores it. */
+export const copyPart = 'copy';
+
+/** Among the bodies sent to an object: a deletion of which nobody knows whether it still comes. */
+export const lateDeletion = 'deletion';
+
 const keptBodies = 5;
 const lastBodies = (before: string, added: string) => sql`
   (select coalesce(jsonb_agg(value order by ordinality), '[]') from (
@@ -93,7 +99,7 @@ const lastBodies = (before: string, added: string) => sql`
 
 /**
  * Closes an intent whose outcome was read: with `etag`, something stands there; with null, nothing does, though a late
- * write may still come. Either way what stands there counts as unknown, and the meeting is looked at again. False when
+ * write may still come, as a late deletion may after the former. Either way what stands there counts as unknown, and the meeting is looked at again. False when
  * somebody else has settled it.
  */
 export async function recordSettled(db: Db, targetId: string, intent: Intent, etag: string | null): Promise<boolean> {
@@ -107,7 +113,7 @@ export async function recordSettled(db: Db, targetId: string, intent: Intent, et
       insert into object (meeting_id, target_id, calendar_id, part, href, uid, etag, fingerprint, schedule_fingerprint,
         sent_bodies, repairs, written_at)
       select ${intent.meetingId}, ${targetId}, ${intent.calendarId}, ${intent.part}, ${intent.href}, ${intent.uid}, ${etag},
-        null, null, ${JSON.stringify(intent.bodyMd5 === null ? [] : [intent.bodyMd5])}::jsonb, 0, clock_timestamp()
+        null, null, ${JSON.stringify([intent.bodyMd5 ?? lateDeletion])}::jsonb, 0, clock_timestamp()
       from closed
       on conflict (target_id, href) do update set etag = excluded.etag, fingerprint = null,
         sent_bodies = ${lastBodies('object.sent_bodies', 'excluded.sent_bodies')})

@@ -110,6 +110,15 @@ export async function recordCalendarHref(db: Db, targetId: string, calendarId: s
   await sql`update target_calendar set href = ${href} where target_id = ${targetId} and id = ${calendarId}`.execute(db);
 }
 
+/** The zone in which most of what goes into a calendar begins; null while nothing with a zone does. */
+export async function mostUsedZone(db: Db, targetId: string, calendarId: string): Promise<string | null> {
+  const found = await sql<{ zone: string }>`
+    select c.series #>> '{main,start,zone}' as zone from claim c join source s on s.id = c.source_id
+    where s.target_id = ${targetId} and s.calendar_id = ${calendarId} and c.series #>> '{main,start,zone}' is not null
+    group by 1 order by count(*) desc, 1 limit 1`.execute(db);
+  return found.rows[0]?.zone ?? null;
+}
+
 /** A request succeeded: the target works. */
 export async function recordTargetWorks(db: Db, targetId: string, hasWritten: boolean): Promise<void> {
   await sql`

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Series } from '../calendar/series.ts';
 import type { Db } from './database.ts';
 import { operatorSourceId, wantMeetings } from './meetings.ts';
+import { copyPart } from './objects.ts';
 
 export interface TrashEntry {
   readonly targetId: string;
@@ -56,7 +57,7 @@ export async function listTrash(
     select id::text, target_id as target, calendar_id as calendar, source_id as source, uid, reason, body,
       to_char(deleted_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "deletedAt",
       to_char(restored_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "restoredAt"
-    from trash where ${which.target ?? null}::text is null or target_id = ${which.target ?? null}
+    from trash where part <> ${copyPart} and (${which.target ?? null}::text is null or target_id = ${which.target ?? null})
     order by trash.deleted_at desc, trash.id desc limit ${which.limit}`.execute(db);
   return found.rows;
 }
@@ -82,7 +83,7 @@ export async function restorable(db: Db, id: string): Promise<RestorableEntry[]>
         and t.deleted_at between asked.deleted_at - interval '10 minutes' and asked.deleted_at + interval '10 minutes'
       join meeting m on m.id = t.meeting_id
       join target_calendar k on k.target_id = t.target_id and k.id = t.calendar_id
-    where asked.id = ${id}::bigint
+    where asked.id = ${id}::bigint and t.part <> ${copyPart}
     order by t.href, (t.id = asked.id) desc, t.deleted_at desc`.execute(db);
   return found.rows;
 }
@@ -100,7 +101,7 @@ export async function restorableSince(db: Db, { since, until, target }: TrashSpa
     select max(t.id)::text as id from trash t join meeting m on m.id = t.meeting_id
     where t.deleted_at >= ${since} and (${until ?? null}::timestamptz is null or t.deleted_at < ${until ?? null})
       and (${target ?? null}::text is null or t.target_id = ${target ?? null})
-      and t.restored_at is null and m.shown_source_id is null
+      and t.restored_at is null and m.shown_source_id is null and t.part <> ${copyPart}
     group by t.meeting_id order by max(t.id)`.execute(db);
   return found.rows.map(({ id }) => id);
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { zoneObject } from '../../src/calendar/zone-object.ts';
 import { type CalDav, type DavAccount, openCalDav } from '../../src/dav/calendar-client.ts';
 import { hrefKey } from '../../src/dav/hrefs.ts';
 import { etagOfText, eventText } from '../support/caldav/event.ts';
@@ -49,7 +50,11 @@ describe.each([inProcess('basic'), inProcess('digest'), ...outside])('$name', ({
   beforeAll(async () => {
     ({ account, server } = await start());
     dav = openCalDav(account);
-    calendar = await dav.makeCalendar(name, { displayName: 'Contract & <more>', color: '#3366cc' });
+    calendar = await dav.makeCalendar(name, {
+      displayName: 'Contract & <more>',
+      color: '#3366cc',
+      timezone: zoneObject('Europe/Vienna', 2026),
+    });
   });
   afterAll(async () => {
     await dav.remove(calendar, null);

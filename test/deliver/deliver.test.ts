@@ -4,6 +4,7 @@ import { sql } from 'kysely';
 import { openTransport } from '../../src/dav/transport.ts';
 import { restoreFromTrash } from '../../src/deliver/restore-trash.ts';
 import { acquireLease } from '../../src/store/leases.ts';
+import { listTrash } from '../../src/store/trash.ts';
 import { anEntry, aSeries, recurring, zoned } from '../calendar/builders.ts';
 import { eventText } from '../support/caldav/event.ts';
 import { until } from '../support/until.ts';
@@ -50,6 +51,18 @@ describe('a calendar that is delivered to', () => {
     await world.says('a', both);
     await world.settle();
     expect(world.faults.requests).toEqual([]);
+  });
+
+  it('is made with its name, its colour and the zone of most of its events', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    await world.says('a', { one: aMeeting('uid-1'), two: aMeeting('uid-2') });
+    await world.settle();
+    const [made, ...more] = world.faults.requests.filter(({ method }) => method === 'MKCALENDAR');
+    expect(more).toEqual([]);
+    expect(made?.body).toContain('>Work</');
+    expect(made?.body).toContain('>#3366cc</');
+    expect(made?.body).toMatch(/calendar-timezone>BEGIN:VCALENDAR[^<]*\nTZID:Europe\/Berlin\r?\n/);
   });
 
   it('keeps UID and href through winners, titles and a source that leaves, and never lets SEQUENCE fall', async () => {
@@ -258,6 +271,33 @@ describe('a client that touches what we wrote', () => {
     await world.hand.put(`${href.slice(0, href.lastIndexOf('/'))}/again.ics`, body, { ifNoneMatch: '*' });
     await world.settle({ look: true });
     expect([...(await world.standing()).keys()]).toEqual([href]);
+    expect((await world.history('delete')).map((one) => one.status)).toEqual(['ok']);
+    // Nobody misses it: the trash offers what the calendar does not show any more.
+    expect(await listTrash(world.store.db, { limit: 10 })).toEqual([]);
+  });
+
+  it('keeps a copy that it has made its own before it was removed', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    await world.says('a', { x: withAlarm });
+    await world.settle();
+    const [href = ''] = (await world.standing()).keys();
+    const again = `${href.slice(0, href.lastIndexOf('/'))}/again.ics`;
+    const body = (await world.hand.get(href))?.body ?? '';
+    await world.hand.put(again, body, { ifNoneMatch: '*' });
+    await world.lookNow();
+    await world.run({
+      hands: {
+        get: async (...args) => {
+          if (args[0] === again) await world.hand.put(again, retitle('Mine')(body), null);
+          return await world.dav.get(...args);
+        },
+      },
+    });
+    await world.settle({ look: true });
+    expect(titles(await world.standing())).toContain('Mine');
+    expect([...(await world.standing()).keys()].toSorted()).toEqual([again, href].toSorted());
+    expect((await world.history('drift')).at(-1)?.code).toBe('drift.duplicate');
   });
 });
 

@@ -97,9 +97,39 @@ describe('a write that lands after its time-out', () => {
   });
 });
 
+describe('a deletion that lands after its time-out', () => {
+  it.each(['repair', 'keep'] as const)('takes nothing away that is there again, where drift is: %s', async (drift) => {
+    world = await aDeliveryWorld({ target: { drift }, writeTimeoutMs: shortMs });
+    await world.source('a');
+    await world.says('a', { x: aMeeting('uid', 'First') });
+    await world.settle();
+    const fault = world.faults.fail({ on: 'DELETE', how: 'late-store' });
+    await world.loses('a', 'x');
+    await world.run();
+    await world.says('a', { x: aMeeting('uid', 'Again') });
+    await world.settle();
+    expect(titles(await world.standing())).toEqual(['Again']);
+
+    await fault.release();
+    expect(titles(await world.standing())).toEqual([]);
+    await world.settle({ look: true });
+    expect(titles(await world.standing())).toEqual(['Again']);
+    expect((await world.history('drift')).map((one) => one.code)).toEqual(['drift.late_deletion']);
+
+    // What a client deletes after that is a client's deletion.
+    const [[href = ''] = []] = await world.standing();
+    await world.hand.remove(href, null);
+    await world.settle({ look: true });
+    expect(titles(await world.standing())).toEqual(drift === 'keep' ? [] : ['Again']);
+  });
+});
+
 describe('a creation that lands beside the one that came after it', () => {
-  it.each(['Old', 'New'])('is found and taken away: %s', async (late) => {
-    if (realUrl !== null) return; // needs a server that falls asleep between its checks and its insertion
+  // Needs a server that falls asleep between its checks and its insertion.
+  const onOurServer = realUrl === null ? it : it.skip;
+
+  /** The calendar holds two rows of one name. */
+  async function twoRows(late: string): Promise<void> {
     world = await aDeliveryWorld({ writeTimeoutMs: shortMs });
     await world.source('a');
     await world.run();
@@ -112,6 +142,10 @@ describe('a creation that lands beside the one that came after it', () => {
     const rows = await world.hand.list(await world.href());
     expect(rows).toHaveLength(2);
     expect(rows[0]?.href).toBe(rows[1]?.href);
+  }
+
+  onOurServer.each(['Old', 'New'])('is found and taken away: %s', async (late) => {
+    await twoRows(late);
 
     // As often as a calendar is looked at anyhow after a request was lost.
     await world.settle({ look: true });
@@ -121,6 +155,44 @@ describe('a creation that lands beside the one that came after it', () => {
     expect(titles(await world.standing())).toEqual(['New']);
     expect((await world.history('drift')).map((one) => one.code)).toContain('drift.duplicate_removed');
   });
+
+  onOurServer('stays while another worker has the target', async () => {
+    await twoRows('Old');
+    world.faults.forget();
+    const list: typeof world.dav.list = async (...args) => {
+      const listed = await world.dav.list(...args);
+      await sql`update lease set fence = fence + 1, holder = 'another'`.execute(world.store.db);
+      return listed;
+    };
+    await world.pass();
+    await world.lookNow(true);
+    const outcome = await world.run({ hands: { list } });
+
+    expect(outcome).toMatchObject({ kind: 'failed', error: { code: 'deliver.lease_lost' } });
+    expect(world.faults.requests.filter(({ method }) => method === 'DELETE')).toEqual([]);
+    expect(await world.count('intent')).toBe(0);
+  });
+
+  onOurServer.each(['500-stored', 'timeout-stored', '500-not-stored'] as const)(
+    'is gone, and the event there, when the answer to its removal is lost: %s',
+    async (how) => {
+      await twoRows('Old');
+      await world.pass();
+      await world.lookNow(true);
+      world.faults.fail({ on: 'DELETE', how });
+      expect((await world.run()).kind).toBe('failed');
+      expect(await world.count('intent')).toBe(1);
+
+      for (let looks = 0; looks < 3; looks += 1) {
+        await world.settle();
+        await world.lookNow(true);
+        await world.settle({ look: true });
+      }
+
+      expect(await world.hand.list(await world.href())).toHaveLength(1);
+      expect(titles(await world.standing())).toEqual(['New']);
+    },
+  );
 });
 
 describe('a firewall that dislikes one event', () => {
