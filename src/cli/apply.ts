@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Product } from '../compose.ts';
 import { crossCheck } from '../config/cross-check.ts';
 import { affectedSources, consequencesOf, diffModels, type ConfigChange } from '../config/diff.ts';
@@ -23,7 +24,7 @@ import {
   type EntryKind,
 } from '../store/configuration.ts';
 import type { Db } from '../store/database.ts';
-import { recordAudit } from '../store/history.ts';
+import { readAudit, recordAudit } from '../store/history.ts';
 import { exitCodes, tell, withProduct, type Overrides } from './context.ts';
 
 interface FileOptions {
@@ -39,9 +40,22 @@ export async function applyFile(
   options: { prune: boolean; actor: string },
 ): Promise<ConfigChange[]> {
   const { store, box } = product;
-  const changes = await store.transaction((db) => applyIn(db, product, env, file, options));
+  const changes = await store
+    .transaction((db) => applyIn(db, product, env, file, options))
+    .catch(async (thrown: unknown) => {
+      if (thrown instanceof ConfigError) await recordRefusal(store.db, options.actor, file, thrown);
+      throw thrown;
+    });
   for (const source of (await loadModel(store.db, box)).sources) product.hints.send('ingest', source.id);
   return changes;
+}
+
+/** Which faults, never what was written there; a service that tries again and again with one file is told of once. */
+async function recordRefusal(db: Db, actor: string, file: string, { faults }: ConfigError): Promise<void> {
+  const detail = { file: basename(file), faults: faults.map(({ code, field }) => ({ code, field })) };
+  const [last] = await readAudit(db, { action: 'config.refused', limit: 1 });
+  if (last !== undefined && isDeepStrictEqual(last.detail, detail)) return;
+  await recordAudit(db, { actor, action: 'config.refused', subject: 'configuration', detail });
 }
 
 /** `applyFile` inside the caller's transaction. */

@@ -39,13 +39,37 @@ export function crossCheck(model: Model, declared: Declared = { clouds: [], tena
   ];
 }
 
-function checkTenant({ id, cloud, access }: Tenant, model: Model, declared: Declared): Conflict[] {
-  const clouds = [...builtInClouds, ...model.clouds].map((known) => known.id);
-  const conflicts: Conflict[] = [];
-  if (![...clouds, ...declared.clouds].includes(cloud)) {
-    const remedy = `Choose one of ${clouds.join(', ')}, or describe it under clouds.`;
-    conflicts.push(conflict('tenants', id, 'cloud', 'config.unknown_cloud', `there is no cloud "${cloud}"`, remedy));
-  }
+/**
+ * Of entries that have faults of their own: whether what they name is there, so that all faults are told at once. Pure;
+ * takes them as they are written.
+ */
+export function checkNames(
+  { tenants, sources }: { readonly tenants: readonly unknown[]; readonly sources: readonly unknown[] },
+  model: Model,
+  declared: Declared,
+): Conflict[] {
+  return [
+    ...tenants.map(named).flatMap(({ id, cloud }) => (cloud === '' ? [] : checkCloud({ id, cloud }, model, declared))),
+    ...sources.map(named).flatMap(({ id, into, tenant }) => {
+      const [target = '', calendar = '', ...more] = into.split('/');
+      const isPlace = target !== '' && calendar !== '' && more.length === 0;
+      return [
+        ...(isPlace ? checkInto({ id, into: { target, calendar } }, model, declared) : []),
+        ...(tenant === '' ? [] : checkTenantName({ id, tenant }, model, declared)),
+      ];
+    }),
+  ];
+}
+
+function named(entry: unknown): Record<'id' | 'cloud' | 'into' | 'tenant', string> {
+  const raw = typeof entry === 'object' && entry !== null ? (entry as Record<string, unknown>) : {};
+  const text = (key: string): string => (typeof raw[key] === 'string' ? raw[key] : '');
+  return { id: text('id'), cloud: text('cloud'), into: text('into'), tenant: text('tenant') };
+}
+
+function checkTenant(tenant: Tenant, model: Model, declared: Declared): Conflict[] {
+  const { id, cloud, access } = tenant;
+  const conflicts = checkCloud(tenant, model, declared);
   if ((cloud === 'gcch' || cloud === 'dod') && access !== 'scoped') {
     const remedy = 'Set access: scoped, and let Exchange RBAC for Applications name the mailboxes.';
     const message = `"${access}" is not possible in the cloud ${cloud}`;
@@ -54,7 +78,14 @@ function checkTenant({ id, cloud, access }: Tenant, model: Model, declared: Decl
   return conflicts;
 }
 
-function checkInto({ id, into }: SourceConfig, model: Model, declared: Declared): Conflict[] {
+function checkCloud({ id, cloud }: Pick<Tenant, 'id' | 'cloud'>, model: Model, declared: Declared): Conflict[] {
+  const clouds = [...builtInClouds, ...model.clouds].map((known) => known.id);
+  if ([...clouds, ...declared.clouds].includes(cloud)) return [];
+  const remedy = `Choose one of ${clouds.join(', ')}, or describe it under clouds.`;
+  return [conflict('tenants', id, 'cloud', 'config.unknown_cloud', `there is no cloud "${cloud}"`, remedy)];
+}
+
+function checkInto({ id, into }: Pick<SourceConfig, 'id' | 'into'>, model: Model, declared: Declared): Conflict[] {
   const target = model.targets.find((known) => known.id === into.target);
   if (target === undefined) {
     if (declared.targets.includes(into.target)) return [];
@@ -68,15 +99,23 @@ function checkInto({ id, into }: SourceConfig, model: Model, declared: Declared)
 
 function checkTenantOf(source: SourceConfig & { kind: 'graph' }, model: Model, declared: Declared): Conflict[] {
   const tenant = model.tenants.find((known) => known.id === source.tenant);
-  if (tenant === undefined) {
-    if (declared.tenants.includes(source.tenant)) return [];
-    const message = `there is no tenant "${source.tenant}"`;
-    return [conflict('sources', source.id, 'tenant', 'config.unknown_tenant', message, `${choose(model.tenants)}.`)];
-  }
+  if (tenant === undefined) return checkTenantName(source, model, declared);
   if (DETAIL[source.privacy] <= DETAIL[tenant.ceiling]) return [];
   const message = `"${source.privacy}" shows more than the ceiling "${tenant.ceiling}" of the tenant ${tenant.id} permits`;
   const remedy = `Set privacy: ${tenant.ceiling}, or have the ceiling raised by whoever set it.`;
   return [conflict('sources', source.id, 'privacy', 'config.above_ceiling', message, remedy)];
+}
+
+function checkTenantName(
+  { id, tenant }: { readonly id: string; readonly tenant: string },
+  { tenants }: Model,
+  declared: Declared,
+): Conflict[] {
+  const known = [...new Set([...tenants.map((one) => one.id), ...declared.tenants])];
+  if (known.includes(tenant)) return [];
+  const message = `there is no tenant "${tenant}"`;
+  const remedy = `${choose(known.map((one) => ({ id: one })))}.`;
+  return [conflict('sources', id, 'tenant', 'config.unknown_tenant', message, remedy)];
 }
 
 /** A calendar that we write, read back as a source, would feed itself; the path says by which way. */

@@ -1,8 +1,7 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
-
 import { z } from 'zod';
 
 import { parseDuration } from './duration.ts';
+import { readKeyPair } from './key-pair.ts';
 
 /**
  * The shapes of the entries of a configuration, as the file and the API take them, with their defaults. Messages are
@@ -68,9 +67,14 @@ const zone = z.string().refine(isZone, { error: 'is no time zone. Write it like 
 const privacy = z.enum(['full', 'title', 'busy']);
 const shown = z.enum(['hide', 'show']);
 
-const pemPair = z.strictObject({ certificate: filled, privateKey: filled }).refine(belongTogether, {
-  error: 'is no PEM certificate with the private key to it. Export both again, the key unencrypted.',
-});
+const pemPair = z
+  .strictObject({ certificate: filled, privateKey: filled, password: filled.optional() })
+  .transform((texts, context) => {
+    const read = readKeyPair(texts);
+    if (typeof read !== 'string') return read;
+    context.addIssue({ code: 'custom', message: read });
+    return z.NEVER;
+  });
 
 const filters = z.strictObject({
   declined: shown.default('hide'),
@@ -115,7 +119,9 @@ const settings = {
 export const cloudShape = z.strictObject({ login: origin, graph: origin, portal: origin.nullable().default(null) });
 
 export const tenantShape = z.strictObject({
-  id,
+  id: id.refine((text) => text !== 'callback', {
+    error: 'is taken: Microsoft leads back to /consent/callback. Choose another id.',
+  }),
   name: filled.optional(),
   cloud: filled,
   directory,
@@ -200,14 +206,6 @@ function isPattern(text: string): boolean {
 function isZone(text: string): boolean {
   try {
     return new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false;
-  }
-}
-
-function belongTogether({ certificate, privateKey }: { certificate: string; privateKey: string }): boolean {
-  try {
-    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(privateKey));
   } catch {
     return false;
   }

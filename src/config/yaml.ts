@@ -6,7 +6,7 @@ import type { z } from 'zod';
 
 import type { Cloud } from '../shared/clouds.ts';
 import { buildSource, buildTarget, buildTenant } from './build-model.ts';
-import { type Conflict, crossCheck, privacyRequired } from './cross-check.ts';
+import { checkNames, type Conflict, crossCheck, privacyRequired } from './cross-check.ts';
 import { ConfigError, type ConfigFault } from './faults.ts';
 import type { Model, SourceConfig } from './model.ts';
 import { nearest } from './near.ts';
@@ -87,6 +87,14 @@ class Reader {
       targets: lists.targets.map(idOf),
     };
     for (const conflict of crossCheck(model, declared)) this.#addConflict(conflict);
+    // Entries with faults of their own are not in the model; what they name is checked all the same.
+    const isFaulty = (read: readonly { readonly id: string }[]) => (item: unknown) =>
+      !read.some(({ id }) => id === idOf(item));
+    const faulty = {
+      tenants: lists.tenants.filter(isFaulty(tenants)),
+      sources: lists.sources.filter(isFaulty(sources)),
+    };
+    for (const conflict of checkNames(faulty, model, declared)) this.#addConflict(conflict);
     if (this.#faults.length > 0) throw new ConfigError(this.#faults.toSorted(byPlace));
     return model;
   }
@@ -293,7 +301,7 @@ function knownKeys(path: Path): string[] {
   const inner = path.slice(2).filter((part) => typeof part === 'string');
   if (path[0] === 'clouds') return Object.keys(cloudShape.shape);
   if (path[0] === 'tenants')
-    return inner.length > 0 ? ['file', 'key', 'certificate', 'privateKey'] : Object.keys(tenantShape.shape);
+    return inner.length > 0 ? ['file', 'key', 'certificate', 'privateKey', 'password'] : Object.keys(tenantShape.shape);
   if (path[0] === 'targets') return inner.length > 0 ? ['id', 'name', 'color'] : Object.keys(targetShape.shape);
   if (inner[0] === 'window') return ['pastDays', 'futureDays'];
   if (inner[0] === 'filters') return inner[1] === 'hours' ? ['zone', 'from', 'to'] : FILTERS;

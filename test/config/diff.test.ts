@@ -7,8 +7,10 @@ import { defaultFilters } from '../../src/calendar/filters.ts';
 import { affectedSources, type ConfigChange, consequencesOf, diffModels } from '../../src/config/diff.ts';
 import type { GraphSource, Model, SourceConfig, Target, Tenant } from '../../src/config/model.ts';
 import { parseModel } from '../../src/config/yaml.ts';
+import { selfSigned } from '../support/graph/self-signed.ts';
 
-const pem = (name: string): string => readFileSync(join(import.meta.dirname, '../fixtures/config', name), 'utf8');
+const { certificate, privateKey } = selfSigned();
+const pem = (name: string): string => (name.endsWith('.key') ? privateKey : certificate);
 const example = parseModel(readFileSync(join(import.meta.dirname, '../../calendars.example.yaml'), 'utf8'), {
   file: 'calendars.example.yaml',
   lookUp: (name) => `hunter2-hunter2-${name}`,

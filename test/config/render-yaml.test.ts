@@ -6,8 +6,10 @@ import { describe, expect, it } from '@jest/globals';
 import type { Model } from '../../src/config/model.ts';
 import { renderYaml } from '../../src/config/render-yaml.ts';
 import { parseModel } from '../../src/config/yaml.ts';
+import { selfSigned } from '../support/graph/self-signed.ts';
 
 const root = join(import.meta.dirname, '../..');
+const agency = selfSigned();
 const secrets: Record<string, string> = {
   CONTOSO_SECRET: 'hunter2-contoso',
   AGENCY_CERTIFICATE: pem('agency.pem'),
@@ -74,7 +76,7 @@ describe('an exported configuration', () => {
 });
 
 function pem(name: string): string {
-  return readFileSync(join(root, 'test/fixtures/config', name), 'utf8');
+  return name.endsWith('.key') ? agency.privateKey : agency.certificate;
 }
 
 function parse(text: string): Model {

@@ -1,3 +1,4 @@
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -6,13 +7,30 @@ import { describe, expect, it } from '@jest/globals';
 import { ConfigError, faultLine } from '../../src/config/faults.ts';
 import type { Model } from '../../src/config/model.ts';
 import { parseModel } from '../../src/config/yaml.ts';
+import { certificateAuthority } from '../support/certificate-authority.ts';
+import { selfSigned } from '../support/graph/self-signed.ts';
 
-const fixtures = join(import.meta.dirname, '../fixtures/config');
 const variables: Record<string, string> = {
   CONTOSO_SECRET: 'contoso-secret',
   BAIKAL_PASSWORD: 'baikal-password',
   ICLOUD_PASSWORD: 'icloud-password',
   FLOW_KEY: 'a-flow-key-of-some-length',
+  KEY_PASSWORD: 'open-sesame',
+};
+
+const agency = selfSigned();
+const curve = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+/** PEM files beside the configuration. */
+const files: Readonly<Record<string, string>> = {
+  'agency.pem': agency.certificate,
+  'agency.key': agency.privateKey,
+  'other.key': selfSigned().privateKey,
+  'sealed.key': createPrivateKey(agency.privateKey)
+    .export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'open-sesame' })
+    .toString(),
+  'damaged.key': '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n',
+  'curve.pem': certificateAuthority().issueFor('agency', curve.publicKey),
+  'curve.key': curve.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
 };
 
 const TENANT = `
@@ -116,6 +134,7 @@ sources:
     expect(lines).toEqual([
       'calendars.yaml:1:1: sorces: is unknown. Is sources meant?',
       'calendars.yaml:3:11: tenants.Contoso.id: "Contoso" is no id. Use small letters, digits and hyphens between them, 63 at most.',
+      'calendars.yaml:3:27: tenants.Contoso.cloud: there is no cloud "globl". Choose one of global, gcc, gcch, dod, china, or describe it under clouds.',
       'calendars.yaml:3:45: tenants.Contoso.directory: "common" names no single directory. Give the directory (tenant) id, or a verified domain.',
       'calendars.yaml:3:61: tenants.Contoso.client: "me" is no application id. Copy the "Application (client) ID" of the app registration.',
       'calendars.yaml:4:5: tenants.agency: has no credential. Give one: secret, certificate, or signIn: delegated.',
@@ -211,7 +230,26 @@ describe('what no entry can tell alone', () => {
     [
       'a certificate with the key of another',
       certificate('agency.pem', 'other.key'),
-      'is no PEM certificate with the private key to it',
+      'certificate: has a key that belongs to another certificate. Give the key that was made together',
+    ],
+    ['a key in place of the certificate', certificate('agency.key', 'agency.key'), 'holds no PEM certificate'],
+    ['a certificate in place of the key', certificate('agency.pem', 'agency.pem'), 'has no PEM private key'],
+    ['a damaged key', certificate('agency.pem', 'damaged.key'), 'has a private key that is damaged'],
+    [
+      'an encrypted key',
+      certificate('agency.pem', 'sealed.key'),
+      'has an encrypted key. Give its password as password',
+    ],
+    [
+      'an encrypted key with a wrong password',
+      certificate('agency.pem', 'sealed.key, password: hunter2'),
+      'has a key that the password does not open',
+    ],
+    ['a pair that is no RSA pair', certificate('curve.pem', 'curve.key'), 'is no RSA key, which Entra does not take'],
+    [
+      'an id that the address of the consent pages needs',
+      TENANT.replace('id: contoso', 'id: callback'),
+      'tenants.callback.id: "callback" is taken: Microsoft leads back to /consent/callback. Choose another id.',
     ],
     [
       'a certificate that is not there',
@@ -224,10 +262,34 @@ describe('what no entry can tell alone', () => {
     expect(lines.join('\n')).toContain(fault);
   });
 
+  it('is told at once with the faults that an entry has by itself', () => {
+    const lines = faultsOf(`tenants:
+  - { id: contoso, cloud: moon, directory: nonsense, client: 1d2e0000-0000-4000-8000-000000000002, secret: s }${TARGET}
+sources:
+  - { id: a, kind: graph, tenant: contso, mailbox: nobody, into: you/work }
+  - { id: b, kind: graph, tenant: contoso, mailbox: nobody, into: me/play }`);
+    const fields = lines.map((line) => /: ((?:tenants|sources)\.\S+):/.exec(line)?.[1]);
+    expect(fields.toSorted()).toEqual([
+      'sources.a.into',
+      'sources.a.mailbox',
+      'sources.a.tenant',
+      'sources.b.into',
+      'sources.b.mailbox',
+      'tenants.contoso.cloud',
+      'tenants.contoso.directory',
+    ]);
+  });
+
   it('is not told of entries whose other end is faulty itself', () => {
     const lines = faultsOf(graphSource('', 'client: nonsense'));
     expect(lines).toHaveLength(1);
     expect(lines[0]).toContain('tenants.contoso.client');
+  });
+
+  it('takes an encrypted key with its password, and keeps it as Entra is signed in to by it', () => {
+    const text = certificate('agency.pem', "sealed.key, password: '${KEY_PASSWORD}'");
+    const credential = parse(text).tenants[0]?.credential;
+    expect(credential).toEqual({ kind: 'certificate', certificate: pem('agency.pem'), privateKey: pem('agency.key') });
   });
 
   it('takes a ceiling as the privacy of sources that say nothing', () => {
@@ -267,7 +329,9 @@ function certificate(file: string, key: string): string {
 }
 
 function pem(name: string): string {
-  return readFileSync(join(fixtures, name), 'utf8');
+  const text = files[name];
+  if (text === undefined) throw new Error(`There is no ${name}.`);
+  return text;
 }
 
 function parse(text: string): Model {

@@ -140,6 +140,20 @@ describe('a configuration that is applied', () => {
     expect(await apply(config)).toEqual([]);
   });
 
+  it('with faults changes nothing, and the audit has which they were, once however often it is tried', async () => {
+    await apply(parts());
+    const before = await loadModel(stage.product.store.db, stage.product.box);
+    const faulty = { ...parts(), tenants: [withText(parts().tenants, 'contoso', 'callback')[0] ?? ''] };
+    for (let time = 0; time < 2; time += 1)
+      await expect(apply(faulty)).rejects.toMatchObject({ code: 'config.invalid' });
+    expect(await loadModel(stage.product.store.db, stage.product.box)).toEqual(before);
+    const refused = await rows<{ detail: { faults: object[] } }>(
+      `select detail from audit where action = 'config.refused'`,
+    );
+    expect(refused).toHaveLength(1);
+    expect(refused[0]?.detail.faults).toContainEqual({ code: 'config.value', field: 'tenants.callback.id' });
+  });
+
   it('leaves no secret in the clear anywhere in the database', async () => {
     await apply({ ...parts(), sources: [...parts().sources, ...others] });
     ann.createEvent(event('Visible'));
