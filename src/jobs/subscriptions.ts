@@ -35,6 +35,7 @@ import {
   type SubscriptionState,
   type TenantPush,
 } from '../store/subscriptions.ts';
+import { sideBySide } from './side-by-side.ts';
 import { withLease } from './with-lease.ts';
 
 export interface SubscriptionDeps {
@@ -64,7 +65,7 @@ export interface SubscriptionKeeper {
   stop(): Promise<void>;
 }
 
-const tenantsAtOnce = 8;
+const tenantsAtOnce = 32;
 /** A step may make the next one due (a shorter life is granted, the mailbox has to do); then nothing is left. */
 const mostRounds = 8;
 const dayMs = 86_400_000;
@@ -82,8 +83,9 @@ export function subscriptionKeeper(deps: SubscriptionDeps): SubscriptionKeeper {
   const stopping = new AbortController();
   const listedAt = new Map<string, number>();
   const isStopping = (): boolean => stopping.signal.aborted;
+  const tenants = sideBySide(tenantsAtOnce);
+  let latest: Promise<void> = Promise.resolve();
   let schedule: Job | null = null;
-  let keeping: Promise<void> | null = null;
 
   const isListDue = (tenantId: string): boolean => {
     const last = listedAt.get(tenantId);
@@ -122,35 +124,27 @@ export function subscriptionKeeper(deps: SubscriptionDeps): SubscriptionKeeper {
     }
   };
 
-  const keepAll = async (): Promise<void> => {
-    const due = (await loadPush(db)).filter((push) => !push.isKnown || planOf(push).length > 0);
-    const next = async (): Promise<void> => {
-      for (let push = due.shift(); push !== undefined && !isStopping(); push = due.shift()) {
-        const { tenantId } = push;
-        try {
-          await withLease(db, `push:${tenantId}`, deps.holder, stopping.signal, (_, signal) =>
-            keepTenant(tenantId, signal),
-          );
-        } catch (thrown) {
-          if (!isStopping())
-            deps.log.event('worker.failed', {
-              kind: 'subscriptions',
-              id: tenantId,
-              reason: toSyncError(thrown).message,
-            });
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: tenantsAtOnce }, next));
+  const keepOne = async (tenantId: string): Promise<void> => {
+    if (isStopping()) return;
+    try {
+      await withLease(db, `push:${tenantId}`, deps.holder, stopping.signal, (_, signal) =>
+        keepTenant(tenantId, signal),
+      );
+    } catch (thrown) {
+      if (!isStopping())
+        deps.log.event('worker.failed', { kind: 'subscriptions', id: tenantId, reason: toSyncError(thrown).message });
+    }
   };
-
-  const keep = (): Promise<void> => {
-    keeping ??= keepAll().finally(() => (keeping = null));
-    return keeping;
+  const keep = async (): Promise<void> => {
+    const due = (await loadPush(db)).filter((push) => !push.isKnown || planOf(push).length > 0);
+    await tenants.run(
+      due.map(({ tenantId }) => tenantId),
+      keepOne,
+    );
   };
   const keepQuietly = (): void => {
-    if (isStopping() || keeping !== null) return;
-    keep().catch((thrown: unknown) => {
+    if (isStopping()) return;
+    latest = keep().catch((thrown: unknown) => {
       deps.log.event('worker.failed', { kind: 'subscriptions', id: '', reason: toSyncError(thrown).message });
     });
   };
@@ -163,7 +157,8 @@ export function subscriptionKeeper(deps: SubscriptionDeps): SubscriptionKeeper {
     async stop() {
       stopping.abort(new Error('stopping'));
       schedule?.cancel();
-      await keeping?.catch(() => undefined);
+      await latest;
+      await tenants.settled();
     },
   };
 }

@@ -3,6 +3,7 @@ import { toSyncError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
 import type { Store } from '../store/database.ts';
 import { takeDueProofs, type DueProof } from '../store/tenant-access.ts';
+import { sideBySide } from './side-by-side.ts';
 
 export interface TenantKeeperDeps {
   readonly store: Store;
@@ -23,40 +24,38 @@ export interface TenantKeeper {
 /** Longer than a proof may take; should its worker die, another tries after that. */
 const takenMs = 300_000;
 const patienceMs = 120_000;
-const tenantsAtOnce = 8;
+const tenantsAtOnce = 32;
 
 /** Repeats the proofs of tenants' access: daily, and sooner while something is amiss. One tenant's trouble delays no other. */
 export function tenantKeeper(deps: TenantKeeperDeps): TenantKeeper {
   const stopping = new AbortController();
   const isStopping = (): boolean => stopping.signal.aborted;
   const schedules: Job[] = [];
-  let keeping: Promise<void> | null = null;
+  const proofs = sideBySide(tenantsAtOnce);
+  let latest: Promise<void> = Promise.resolve();
 
-  const keepAll = async (): Promise<void> => {
-    const due = await takeDueProofs(deps.store.db, takenMs);
-    const next = async (): Promise<void> => {
-      for (let tenant = due.shift(); tenant !== undefined && !isStopping(); tenant = due.shift()) {
-        try {
-          await deps.prove(tenant, AbortSignal.any([stopping.signal, AbortSignal.timeout(patienceMs)]));
-        } catch (thrown) {
-          if (!isStopping())
-            deps.log.event('worker.failed', { kind: 'proof', id: tenant.id, reason: toSyncError(thrown).message });
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: tenantsAtOnce }, next));
+  const prove = async (tenant: DueProof): Promise<void> => {
+    if (isStopping()) return;
+    try {
+      await deps.prove(tenant, AbortSignal.any([stopping.signal, AbortSignal.timeout(patienceMs)]));
+    } catch (thrown) {
+      if (!isStopping())
+        deps.log.event('worker.failed', { kind: 'proof', id: tenant.id, reason: toSyncError(thrown).message });
+    }
   };
-
-  const keep = (): Promise<void> => {
-    keeping ??= keepAll().finally(() => (keeping = null));
-    return keeping;
+  const keep = async (): Promise<void> => {
+    const due = new Map((await takeDueProofs(deps.store.db, takenMs)).map((tenant) => [tenant.id, tenant]));
+    await proofs.run([...due.keys()], async (id) => {
+      const tenant = due.get(id);
+      if (tenant !== undefined) await prove(tenant);
+    });
   };
   return {
     keep,
     start() {
       const quietly = (): void => {
-        if (isStopping() || keeping !== null) return;
-        keep().catch((thrown: unknown) => {
+        if (isStopping()) return;
+        latest = keep().catch((thrown: unknown) => {
           deps.log.event('worker.failed', { kind: 'proof', id: '', reason: toSyncError(thrown).message });
         });
       };
@@ -71,7 +70,8 @@ export function tenantKeeper(deps: TenantKeeperDeps): TenantKeeper {
     async stop() {
       stopping.abort(new Error('stopping'));
       for (const schedule of schedules) schedule.cancel();
-      await keeping?.catch(() => undefined);
+      await latest;
+      await proofs.settled();
     },
   };
 }
