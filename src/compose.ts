@@ -30,6 +30,7 @@ import type { Log } from './shared/log.ts';
 import { outgoingFetch, trustedAuthorities } from './shared/outgoing-fetch.ts';
 import { SecretBox } from './shared/secret-box.ts';
 import { countClaims } from './store/claims.ts';
+import { trashDays } from './store/clean-up.ts';
 import { loadModel, openTargetPassword } from './store/configuration.ts';
 import { wantReadingsBeside } from './store/flows.ts';
 import { instanceOf, openPool, openStore, type Store } from './store/database.ts';
@@ -204,6 +205,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
         : {
             consent: {
               publicUrl,
+              kept: { history: env.historyDays, trash: trashDays },
               desk: consentDesk({ store, box, log, clock, mint, publicUrl, prove, version, fetch: outgoing.fetch }),
             },
           };

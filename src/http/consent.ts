@@ -3,7 +3,9 @@ import type Router from '@koa/router';
 import type { Context } from 'koa';
 import type { ConsentDesk, OpenPage, Outcome } from '../access/consent-desk.ts';
 import { grantScript } from '../web/consent/exchange-script.ts';
-import { styleHash, type Notice } from '../web/consent/page.ts';
+import type { Notice } from '../web/consent/page.ts';
+import { styleHash } from '../web/whole-page.ts';
+import { privacyPage, type KeptDays } from '../web/consent/privacy-page.ts';
 import { subjectOf } from '../web/consent/scoped.ts';
 import { messagePage, sheetPage, tenantPage } from '../web/consent/tenant-page.ts';
 import type { ConsentView } from '../web/consent/view.ts';
@@ -11,6 +13,7 @@ import type { ConsentView } from '../web/consent/view.ts';
 export interface ConsentRoutes {
   readonly desk: ConsentDesk;
   readonly publicUrl: string;
+  readonly kept: KeptDays;
 }
 
 const maxBytes = 65_536;
@@ -19,7 +22,7 @@ const maxBytes = 65_536;
  * `/consent/…`: closed but for who comes by a link that was made for the tenant. The link's key moves into a cookie at
  * once, so that it stands in no address that is copied, printed or kept in a history.
  */
-export function addConsent(router: Router, { desk, publicUrl }: ConsentRoutes): void {
+export function addConsent(router: Router, { desk, publicUrl, kept }: ConsentRoutes): void {
   const { pathname, protocol, origin } = new URL(`${publicUrl}/consent`);
   const cookie = { path: pathname, isSecure: protocol === 'https:' };
 
@@ -39,6 +42,9 @@ export function addConsent(router: Router, { desk, publicUrl }: ConsentRoutes): 
     if (outcome.kind === 'refused') await show(ctx, page, 400, outcome.notice);
     else goTo(ctx, `${pathname}/${page.tenantId}?done=${outcome.done}`);
   };
+
+  // Open to all: an app registration names it as its privacy statement.
+  router.get('/privacy', (ctx) => send(ctx, 200, privacyPage(kept), []));
 
   router.get('/consent/callback', async (ctx) => {
     const { tenantId, linkId, outcome } = await desk.comeBack(

@@ -11,7 +11,7 @@ import { setPin } from '../store/pins.ts';
 import { listTenants } from '../store/settings.ts';
 import { readStatus } from '../store/status.ts';
 import { listTrash, titleOf } from '../store/trash.ts';
-import { adminStyleHash } from '../web/admin/layout.ts';
+import { styleHash } from '../web/whole-page.ts';
 import { meetingsPage } from '../web/admin/meetings.ts';
 import {
   auditPage,
@@ -176,7 +176,7 @@ function send(ctx: Context, status: number, body: string): void {
   ctx.status = status;
   ctx.set({
     'Cache-Control': 'no-store',
-    'Content-Security-Policy': `default-src 'none'; style-src '${adminStyleHash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
+    'Content-Security-Policy': `default-src 'none'; style-src '${styleHash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
     'Referrer-Policy': 'same-origin',
     'X-Content-Type-Options': 'nosniff',
     'X-Frame-Options': 'DENY',

@@ -8,6 +8,8 @@ export const removalDays = 30;
 const freshnessDays = 14;
 /** A flow tries again for a day at most; what was deleted is not told later than this. */
 export const tombstoneDays = 90;
+/** Links and journeys to Microsoft that have ended: what comes back later is told from what was forged. */
+const endedLinkDays = 7;
 /** A conflict that has closed is a piece of history. */
 export const conflictDays = (historyDays: number): number => historyDays;
 
@@ -29,6 +31,11 @@ export async function cleanUp(db: Db, { historyDays }: { readonly historyDays: n
   await sql`
     delete from conflict where closed_at < now() - ${conflictDays(historyDays)} * interval '1 day'
       or not exists (select from meeting m where m.id = conflict.meeting_id)`.execute(db);
+  await sql`delete from consent_link where expires_at < now() - ${endedLinkDays} * interval '1 day'`.execute(db);
+  await sql`delete from consent_state where expires_at < now() - ${endedLinkDays} * interval '1 day'`.execute(db);
+  await sql`
+    delete from sign_in i where not exists (
+      select from source s where s.tenant_id = i.tenant_id and lower(s.settings->>'mailbox') = i.mailbox)`.execute(db);
   await sql`delete from removal where state <> 'held' and at < now() - ${removalDays} * interval '1 day'`.execute(db);
   await dropForgotten(db);
   await sql`

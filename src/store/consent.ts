@@ -11,8 +11,6 @@ export interface ConsentLink {
 
 /** Makes the link; those made before for the tenant stay valid until they expire, or are closed with `closeLinks`. */
 export async function saveLink(db: Db, id: string, tenantId: string, hours: number): Promise<Date> {
-  await sql`delete from consent_link where expires_at < now() - interval '7 days'`.execute(db);
-  await sql`delete from consent_state where expires_at < now() - interval '7 days'`.execute(db);
   const made = await sql<{ expiresAt: Date }>`
     insert into consent_link (id, tenant_id, created_at, expires_at)
     values (${id}, ${tenantId}, now(), now() + ${hours} * interval '1 hour') returning expires_at as "expiresAt"`.execute(

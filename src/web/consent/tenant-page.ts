@@ -78,7 +78,11 @@ const states: Readonly<Record<AccessState, { kind: Notice['kind']; title: string
 };
 
 function stateBox({ access, base, tenant }: ConsentView): Html {
-  const { kind, title } = states[access.state];
+  const isDelegated = tenant.access === 'delegated';
+  const { kind, title } =
+    isDelegated && access.state === 'unasked'
+      ? { ...states.unasked, title: 'Not everybody has signed in yet' }
+      : states[access.state];
   const control =
     access.controlMailbox === null
       ? 'No control mailbox is named, so that nothing else can be read is not proven.'
@@ -90,9 +94,9 @@ function stateBox({ access, base, tenant }: ConsentView): Html {
   return html`<section class="notice ${kind}" aria-labelledby="state">
     <h2 id="state">${title}</h2>
     <p>
-      ${access.reason === null ? null : html`${access.reason} ${access.remedy}<br />`}
-      ${tenant.access === 'delegated' ? null : html`${control}<br />`} Last proof: ${instant(access.provenAt)}. Last
-      tried: ${instant(access.triedAt)}. It is repeated every day.
+      ${access.reason === null ? null : html`${access.reason} ${remedyHere(access, tenant)}<br />`}
+      ${isDelegated ? null : html`${control}<br />`} Last proof: ${instant(access.provenAt)}. Last tried:
+      ${instant(access.triedAt)}. It is repeated every day.
     </p>
     <form method="post" action="${base}/${tenant.id}/prove">
       <button class="second">Try now</button>
@@ -165,7 +169,10 @@ function signInForms({ base, tenant, mailboxes, signIns, redirectUri }: ConsentV
                 }`
           }
         </p>
-        <button ${signedIn === undefined ? null : html`class="second"`}>
+        <button
+          ${signedIn === undefined ? null : html`class="second"`}
+          aria-label="${signedIn === undefined ? 'Sign in' : 'Sign in again'}: ${mailbox}"
+        >
           ${signedIn === undefined ? 'Sign in' : 'Sign in again'}
         </button>
       </form>`;
@@ -247,19 +254,28 @@ const mailboxStates: Readonly<Record<NonNullable<MailboxAccess['state']>, { kind
   unknown: { kind: 'note', says: 'did not answer clearly' },
 };
 
-function mailboxList({ mailboxes }: ConsentView): Html | null {
+/** Remedies speak to the operator; whoever is on this page signs in on it. */
+function remedyHere(
+  { code, remedy }: { readonly code: string | null; readonly remedy: string | null },
+  { access }: ConsentView['tenant'],
+): string | null {
+  return access === 'delegated' && code === 'graph.not_signed_in' ? 'Sign in on this page.' : remedy;
+}
+
+function mailboxList({ mailboxes, tenant }: ConsentView): Html | null {
   if (mailboxes.length === 0) return null;
   return html`<section aria-labelledby="mailboxes">
     <h2 id="mailboxes">What is read</h2>
-    ${mailboxes.map(({ mailbox, state, reason, remedy, lastReadAt, readableAt }) => {
+    ${mailboxes.map(({ mailbox, state, code, reason, remedy, lastReadAt, readableAt }) => {
       const told = state === null ? null : mailboxStates[state];
+      const todo = remedyHere({ code, remedy }, tenant);
       return html`<div class="card">
         <h3>${mailbox}</h3>
         <dl>
           <dt>Access</dt>
           <dd>
             ${told === null ? 'not tried yet' : html`<span class="state ${told.kind}">${told.says}</span>`}
-            ${reason === null ? null : html`<br />${reason} ${remedy}`}
+            ${reason === null ? null : html`<br />${reason} ${todo}`}
           </dd>
           <dt>Calendar last read</dt>
           <dd>${instant(lastReadAt)}</dd>
@@ -271,7 +287,7 @@ function mailboxList({ mailboxes }: ConsentView): Html | null {
   </section>`;
 }
 
-function kept({ tenant }: ConsentView): Html {
+function kept({ tenant, base }: ConsentView): Html {
   return html`<section aria-labelledby="kept">
     <h2 id="kept">What is kept, and for how long</h2>
     <ul>
@@ -292,6 +308,7 @@ function kept({ tenant }: ConsentView): Html {
       <li>Keys and secrets are encrypted. Access tokens are kept in memory, for about an hour.</li>
       <li>What was done on this page, and when, is written down and kept.</li>
     </ul>
+    <p><a href="${base.replace(/\/consent$/, '/privacy')}">More on privacy</a></p>
   </section>`;
 }
 
