@@ -6,13 +6,14 @@ import { SyncError } from './shared/errors.ts';
 import type { SecretBox } from './shared/secret-box.ts';
 import { caldavSource, type CalDavCalendarSource } from './sources/caldav/caldav-source.ts';
 import { graphClient, type GraphClient } from './sources/graph/client.ts';
-import { graphSource, type GraphCalendarSource } from './sources/graph/graph-source.ts';
+import { graphSource, type CalendarMemory, type GraphCalendarSource } from './sources/graph/graph-source.ts';
 import { icsSource } from './sources/ics/ics-source.ts';
 import type { Source } from './sources/source.ts';
 import { personTokens } from './sources/graph/sign-in.ts';
 import { loadClouds, loadSourceWithSecret, loadTenant } from './store/configuration.ts';
 import type { Db } from './store/database.ts';
 import { loadSignIn, renewSignIn } from './store/sign-ins.ts';
+import { loadSourceCalendar, saveSourceCalendar } from './store/source-calendars.ts';
 import { version } from './version.ts';
 
 const signInTimeoutMs = 60_000;
@@ -80,7 +81,12 @@ export function sourceOpener({ db, box, clock, fetch, ca, isFetchForAll, isOurs 
     switch (config.kind) {
       case 'graph': {
         if (client === null) throw missing('tenant', config.tenant);
-        return { kind: 'graph', source: graphSource({ client, mailbox: config.mailbox, calendar: config.calendar }) };
+        const { id, mailbox, calendar } = config;
+        const memory: CalendarMemory = {
+          load: () => loadSourceCalendar(db, id),
+          save: (found) => saveSourceCalendar(db, id, found),
+        };
+        return { kind: 'graph', source: graphSource({ client, mailbox, calendar, memory }) };
       }
       case 'caldav': {
         const { url, username, password, calendar } = config;
@@ -130,8 +136,8 @@ function serialOf(value: object): number {
 }
 
 function notSignedIn(tenantId: string, mailbox: string): SyncError {
-  return new SyncError(`Nobody has signed in for ${mailbox} of ${tenantId} yet`, {
-    code: 'graph.sign_in_again',
+  return new SyncError(`Nobody has signed in for ${mailbox} of ${tenantId} yet.`, {
+    code: 'graph.not_signed_in',
     recovery: {
       kind: 'operator',
       remedy: `Open the sign-in page with "calendar-sync consent ${tenantId}", or run "calendar-sync sign-in ${tenantId} <mailbox>".`,

@@ -6,6 +6,7 @@ import { backup } from './backup.ts';
 import { listAlarms, testAlarms } from './alarms.ts';
 import { applyCommand, diffCommand, exportCommand } from './apply.ts';
 import { showAudit, showConflicts } from './books.ts';
+import { calendars } from './calendars.ts';
 import { createCertificate } from './cert.ts';
 import { consent } from './consent.ts';
 import { exitCodes, tellFailure, type Overrides } from './context.ts';
@@ -167,6 +168,16 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     .action((tenant: string, options: Json & { folder: string; years: number; force?: boolean }) => {
       const { folder, years, force = false } = options;
       code = createCertificate(tenant, { json: options.json ?? false, folder, years, force });
+    });
+
+  command(
+    'calendars <tenant> [mailbox]',
+    'List a tenant’s mailboxes, or the calendars of one, and how to name them in the configuration. Reads only.',
+    ['calendars contoso', 'calendars contoso me@contoso.example --json'],
+  )
+    .addOption(json)
+    .action(async (tenant: string, mailbox: string | undefined, options: Json) => {
+      code = await calendars(tenant, mailbox ?? null, options.json ?? false, overrides);
     });
 
   command('consent <tenant>', 'Make a link that opens the consent pages for a tenant’s administrator.', [

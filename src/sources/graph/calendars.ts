@@ -87,20 +87,38 @@ export async function listCalendars(session: Session): Promise<WireCalendar[]> {
   return items.map(readCalendar).filter((calendar) => calendar !== null);
 }
 
+/** A calendar that a source was found to be at some time. */
+export interface KnownCalendar {
+  /** What the configuration called it then. */
+  readonly wanted: string;
+  readonly id: string;
+  readonly name: string;
+  readonly owner: string | null;
+}
+
 /**
- * The calendar that a source means by `default`, an id or a name. Ids of calendars are not immutable: a name finds it
- * again. Throws `graph.calendar_not_found` or `graph.calendar_ambiguous`.
+ * The calendar that a source means by `default`, an id or a name. Neither is for ever: calendars are renamed, and made
+ * again or changed in id (microsoft-graph-docs#11296, #5580). One that was found before is followed by its id, then, if
+ * nothing is called as configured, by its name and owner. Throws `graph.calendar_not_found` or `graph.calendar_ambiguous`.
  */
-export async function resolveCalendar(session: Session, wanted: string): Promise<WireCalendar> {
+export async function resolveCalendar(
+  session: Session,
+  wanted: string,
+  before: KnownCalendar | null = null,
+): Promise<WireCalendar> {
   if (wanted === 'default') return defaultCalendar(session);
   const calendars = await listCalendars(session);
-  const byId = calendars.find(({ id }) => id === wanted);
+  const known = before?.wanted === wanted ? before : null;
+  const byId = calendars.find(({ id }) => id === wanted) ?? calendars.find(({ id }) => id === known?.id);
   if (byId !== undefined) return byId;
 
-  const named = calendars.filter(({ name }) => name.trim().toLowerCase() === wanted.trim().toLowerCase());
+  const named = calendars.filter(({ name }) => isSameText(name, wanted));
   const exact = named.filter(({ name }) => name === wanted);
   const own = named.filter((calendar) => isOwn(calendar, session.mailbox));
-  for (const found of [named, exact, own]) {
+  const again = calendars.filter(
+    ({ name, owner }) => known !== null && isSameText(name, known.name) && isSameText(owner.address, known.owner),
+  );
+  for (const found of [named, exact, own, again]) {
     if (found.length === 1 && found[0] !== undefined) return found[0];
   }
   const isAmbiguous = named.length > 1;
@@ -112,11 +130,16 @@ export async function resolveCalendar(session: Session, wanted: string): Promise
       code: isAmbiguous ? 'graph.calendar_ambiguous' : 'graph.calendar_not_found',
       recovery: {
         kind: 'operator',
-        remedy: 'Set `calendar` of the source to `default`, or to a name or id that `calendar-sync probe` lists.',
+        remedy:
+          'Set `calendar` of the source to `default`, or to a name or id that "calendar-sync calendars <tenant> <mailbox>" lists.',
       },
       field: 'calendar',
     },
   );
+}
+
+function isSameText(one: string | null, other: string | null): boolean {
+  return (one ?? '').trim().toLowerCase() === (other ?? '').trim().toLowerCase();
 }
 
 async function defaultCalendar(session: Session): Promise<WireCalendar> {

@@ -11,6 +11,7 @@ import {
   openSession,
   ownerOf,
   resolveCalendar,
+  type KnownCalendar,
   type Session,
 } from './calendars.ts';
 import type { GraphClient } from './client.ts';
@@ -26,6 +27,14 @@ export interface GraphSourceOptions {
   readonly mailbox: string;
   /** `default`, a calendar's id or its name. */
   readonly calendar: string;
+  /** Which calendar it was before this process; without, a calendar is only followed as long as the process lives. */
+  readonly memory?: CalendarMemory;
+}
+
+/** Remembers which calendar a source was found to be. */
+export interface CalendarMemory {
+  load(): Promise<KnownCalendar | null>;
+  save(found: KnownCalendar & Pick<CalendarFacts, 'isOwn' | 'color'>): Promise<void>;
 }
 
 /** What a real look at the calendar tells the operator. */
@@ -57,7 +66,7 @@ const refusals = ['graph.request_refused', 'graph.id_refused', 'graph.not_found_
  * window in it; a cold start is a full reading over the window. Worth keeping as long as the process lives: it remembers
  * the calendar's id and some occurrences.
  */
-export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOptions): GraphCalendarSource {
+export function graphSource({ client, mailbox, calendar: wanted, memory }: GraphSourceOptions): GraphCalendarSource {
   let known: WireCalendar | null = null;
   let failing: { readonly cursor: string; readonly times: number } | null = null;
   const occurrences = members();
@@ -65,8 +74,16 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
   /** Ids by which occurrences name their master where that is not the id of the master's own claim. */
   const aliases = new Map<string, string>();
   const calendarOf = async (session: Session): Promise<WireCalendar> => {
+    if (known !== null) return known;
+    const before = (await memory?.load()) ?? null;
+    const found = await lookUp(session, before);
+    const facts = factsOf(found, mailbox);
+    if (!isSame(before, wanted, facts)) await memory?.save({ wanted, ...facts });
+    return (known = found);
+  };
+  const lookUp = async (session: Session, before: KnownCalendar | null): Promise<WireCalendar> => {
     try {
-      return (known ??= await resolveCalendar(session, wanted));
+      return await resolveCalendar(session, wanted, before);
     } catch (thrown) {
       throw isNotFound(thrown) ? calendarGone(mailbox, thrown) : thrown;
     }
@@ -175,11 +192,19 @@ export function graphSource({ client, mailbox, calendar: wanted }: GraphSourceOp
 
     async probeCalendar(signal) {
       await client.signIn();
-      const calendar = await resolveCalendar(openSession(client, mailbox, signal), wanted);
-      const { id, name, owner, isDefault, color } = calendar;
-      return { id, name, owner: owner.address, isOwn: isOwn(calendar, mailbox), isDefault, color };
+      const before = (await memory?.load()) ?? null;
+      return factsOf(await resolveCalendar(openSession(client, mailbox, signal), wanted, before), mailbox);
     },
   };
+}
+
+function factsOf(calendar: WireCalendar, mailbox: string): CalendarFacts {
+  const { id, name, owner, isDefault, color } = calendar;
+  return { id, name, owner: owner.address, isOwn: isOwn(calendar, mailbox), isDefault, color };
+}
+
+function isSame(before: KnownCalendar | null, wanted: string, { id, name, owner }: CalendarFacts): boolean {
+  return before?.wanted === wanted && before.id === id && before.name === name && before.owner === owner;
 }
 
 /** By the keys and versions under which claims are stored. */
@@ -209,7 +234,8 @@ function calendarGone(mailbox: string, cause: unknown): SyncError {
     code: 'graph.calendar_not_found',
     recovery: {
       kind: 'operator',
-      remedy: 'Set `calendar` of the source to one that `calendar-sync probe` lists, or remove the source.',
+      remedy:
+        'Set `calendar` of the source to one that "calendar-sync calendars <tenant> <mailbox>" lists, or remove the source.',
     },
     field: 'calendar',
     cause,
