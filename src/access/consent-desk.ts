@@ -6,9 +6,7 @@ import { builtInClouds, type Cloud } from '../shared/clouds.ts';
 import { SyncError, toSyncError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
 import type { SecretBox } from '../shared/secret-box.ts';
-import { adminConsentUrl, readConsentAnswer } from '../sources/graph/admin-consent.ts';
-import { graphClient } from '../sources/graph/client.ts';
-import { findAccess } from '../sources/graph/prove-access.ts';
+import { adminConsentUrl, readConsentAnswer, sayRefusal } from '../sources/graph/admin-consent.ts';
 import { beginSignIn, finishSignIn, type SignInOptions } from '../sources/graph/sign-in.ts';
 import { changeCeiling } from '../store/change-ceiling.ts';
 import { loadClouds, loadTenant } from '../store/configuration.ts';
@@ -27,6 +25,7 @@ import {
 import { readPasted } from '../web/consent/exchange-script.ts';
 import type { Notice } from '../web/consent/page.ts';
 import type { ConsentView } from '../web/consent/view.ts';
+import { checkSignIn } from './check-sign-in.ts';
 
 export interface DeskDeps {
   readonly store: Store;
@@ -184,7 +183,7 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
       const options = await signInOptions(tenant);
       const verifier = box.open(verifierSealed, stateContext);
       const signedIn = await finishSignIn(options, { code, verifier, redirectUri });
-      await checkMailbox(options, signedIn.accessToken, mailbox);
+      await checkSignIn(options, signedIn.accessToken, mailbox);
       await saveSignIn(db, box, tenant.id, mailbox, signedIn);
       await audit(tenant.id, 'sign_in.taken', page.id, { mailbox, username: signedIn.username });
     } catch (thrown) {
@@ -212,10 +211,7 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
           'consent.declined',
           {
             title: 'Access was not granted',
-            text:
-              answer.error === 'permission_denied' || answer.numbers.includes(65004)
-                ? 'It was declined on the page of Microsoft. Nothing was changed; you can come back to it at any time.'
-                : `Microsoft answered "${answer.error}"${answer.numbers.map((number) => ` AADSTS${number}`).join('')}. Nothing was changed. It takes a Global Administrator or Privileged Role Administrator of the organisation ${tenant.directory}.`,
+            text: `${sayRefusal(answer)} Nothing was changed; you can come back to it at any time.`,
           },
           { error: answer.error, numbers: answer.numbers },
         );
@@ -412,28 +408,6 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
       return { kind: 'done', done: 'ceiling' };
     },
   };
-}
-
-/** Reads the mailbox with the fresh token, so that a sign-in by somebody else is refused before it is kept. */
-async function checkMailbox(options: SignInOptions, token: string, mailbox: string): Promise<void> {
-  const tokens = {
-    get: () => Promise.resolve(token),
-    replace: () => Promise.resolve(token),
-    renew: () => Promise.resolve(token),
-  };
-  const { mailboxes } = await findAccess(graphClient({ ...options, credential: tokens }), {
-    mailboxes: [mailbox],
-    control: null,
-    signal: AbortSignal.timeout(proofPatienceMs),
-  });
-  const error = mailboxes[0]?.error ?? null;
-  if (error === null) return;
-  if (mailboxes[0]?.kind !== 'refused') throw error;
-  throw new SyncError(`The account that signed in cannot read the calendar of ${mailbox}.`, {
-    code: 'graph.sign_in_other',
-    recovery: { kind: 'operator', remedy: `Sign in with the account of ${mailbox}.` },
-    cause: error,
-  });
 }
 
 const detail: Readonly<Record<Privacy, number>> = { busy: 0, title: 1, full: 2 };

@@ -12,48 +12,69 @@ import { mailboxesOf } from '../store/tenant-access.ts';
 
 /** One line of doctor: what works, or a warning; what does not is thrown. */
 export type Work = () => Promise<string | { warning: string; remedy: string }>;
-export type CheckThat = (name: string, work: Work) => Promise<void>;
+export interface Examination {
+  /** False: it failed. */
+  check(name: string, work: Work): Promise<boolean>;
+  /** What could not be tried because of what was told before: one cause is told once. */
+  skip(name: string, says: string): void;
+}
 
 /** Entra refuses assertions and tokens whose times are off by more than five minutes. */
 const mostSkewMs = 120_000;
 
-/** A tenant from its hosts to each of its mailboxes. Reads only. */
+/**
+ * A tenant from its hosts to each of its mailboxes. Reads only. Gives the sources that need not be tried, for what they
+ * need does not work: that was told.
+ */
 export async function checkTenant(
-  check: CheckThat,
+  { check, skip }: Examination,
   { product, env, tenant, signal }: { product: Product; env: Env; tenant: Tenant; signal: AbortSignal },
-): Promise<void> {
+): Promise<ReadonlySet<string>> {
   const { store, box } = product;
   const name = `tenant ${tenant.id}`;
   const clouds = [...builtInClouds, ...(await loadClouds(store.db))];
   const cloud = clouds.findLast(({ id }) => id === tenant.cloud);
+  const sources = (await loadModel(store.db, box)).sources.flatMap((source) =>
+    source.kind === 'graph' && source.tenant === tenant.id ? [source] : [],
+  );
+  const named = (await mailboxesOf(store.db, tenant.id)).map(({ mailbox }) => mailbox);
+  const stop = (cause: string, mailboxes: readonly string[], others: readonly string[] = []): ReadonlySet<string> => {
+    const stopped = sources.filter(({ mailbox }) => mailboxes.includes(mailbox.toLowerCase())).map(({ id }) => id);
+    const what = [...others, ...(stopped.length === 0 ? [] : [`reading ${stopped.join(', ')}`])];
+    if (what.length > 0) skip(`${name}: stopped by that`, `not tried, as ${cause}: ${what.join(', ')}`);
+    return new Set(stopped);
+  };
+  const all = ['access', ...named.map((mailbox) => `mailbox ${mailbox}`)];
+
   if (cloud !== undefined) {
-    await check(`${name}: sign-in host`, () =>
-      reach(
-        product,
-        `${cloud.login}/${encodeURIComponent(tenant.directory)}/v2.0/.well-known/openid-configuration`,
-        signal,
-      ),
-    );
-    await check(`${name}: calendar host`, () => reach(product, `${cloud.graph}/v1.0/`, signal));
+    const discovery = `${cloud.login}/${encodeURIComponent(tenant.directory)}/v2.0/.well-known/openid-configuration`;
+    const isLoginThere = await check(`${name}: sign-in host`, () => reach(product, discovery, signal));
+    const isGraphThere = await check(`${name}: calendar host`, () => reach(product, `${cloud.graph}/v1.0/`, signal));
+    if (!isLoginThere) return stop('the sign-in host does not answer', named, ['credential', ...all]);
+    if (!isGraphThere) return stop('the calendar host does not answer', named, all);
   }
-  await check(`${name}: credential`, async () => {
+  const hasToken = await check(`${name}: credential`, async () => {
     const whole = await loadTenant(store.db, box, tenant.id);
     if (whole !== null && whole.credential !== null)
       await (await product.sources.graph(tenant.id)).signIn({ isFresh: true });
     return credentialLine(whole ?? tenant);
   });
+  if (!hasToken) return stop('there is no token', named, all);
   await check(`${name}: access`, () => accessLine(product, tenant, signal));
-  const named = (await mailboxesOf(store.db, tenant.id)).map(({ mailbox }) => mailbox);
-  for (const mailbox of named)
-    await check(`${name}: mailbox ${mailbox}`, async () => {
+  const closed: string[] = [];
+  for (const mailbox of named) {
+    const isOpen = await check(`${name}: mailbox ${mailbox}`, async () => {
       const client = await product.sources.graph(tenant.id, mailbox);
       const calendars = await listCalendars(openSession(client, mailbox, signal));
       const copies = calendars.filter((calendar) => !isOwn(calendar, mailbox));
       const seen = `${calendars.length} calendar${calendars.length === 1 ? '' : 's'} visible`;
       return copies.length === 0 ? seen : `${seen}, ${copies.length} of them other people's`;
     });
+    if (!isOpen) closed.push(mailbox);
+  }
   if (cloud !== undefined && named.length > 0)
     await check(`${name}: notifications`, () => pushLine(product, env, tenant));
+  return stop('the mailbox cannot be read', closed);
 }
 
 async function reach(
@@ -105,17 +126,20 @@ async function accessLine(
   const access = tenant.credential === null ? 'delegated' : tenant.access;
   const proof = await product.prove({ id: tenant.id, access }, signal);
   if (proof.state === 'proven') {
-    if (proof.code !== null) return { warning: proof.reason ?? '', remedy: proof.remedy ?? '' };
+    if (proof.code !== null) return { warning: proof.reason ?? '', remedy: proof.remedy ?? 'Try again in a minute.' };
     return proof.controlState === 'refused'
       ? 'proven: every mailbox can be read, and the control mailbox cannot'
       : 'proven: every mailbox can be read (no control mailbox is named)';
   }
   throw new SyncError(proof.reason ?? `Access is ${proof.state}.`, {
     code: proof.code ?? 'access.unproven',
-    recovery: {
-      kind: 'operator',
-      remedy: proof.remedy ?? `Send the administrator a link: "calendar-sync consent ${tenant.id}".`,
-    },
+    recovery:
+      proof.remedy === null && proof.code !== null
+        ? { kind: 'retry' }
+        : {
+            kind: 'operator',
+            remedy: proof.remedy ?? `Send the administrator a link: "calendar-sync consent ${tenant.id}".`,
+          },
   });
 }
 

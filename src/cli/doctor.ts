@@ -1,15 +1,19 @@
 import { existsSync } from 'node:fs';
+import { builtInClouds } from '../shared/clouds.ts';
 import { toSyncError } from '../shared/errors.ts';
+import type { CalendarFacts } from '../sources/graph/graph-source.ts';
 import { loadModel } from '../store/configuration.ts';
 import { readChecks, readListed } from '../store/status.ts';
 import { loadTarget } from '../store/targets.ts';
 import { loadModelFile } from '../config/yaml.ts';
-import { checkTenant } from './doctor-tenant.ts';
+import { contactedHosts, sayHosts } from './contacted-hosts.ts';
+import { checkTenant, type Examination } from './doctor-tenant.ts';
 import { exitCodes, tell, withProduct, type Overrides } from './context.ts';
 
 export interface Check {
   readonly name: string;
-  readonly state: 'ok' | 'failed' | 'warning';
+  /** `skipped`: not tried, because of a failure that another check tells. */
+  readonly state: 'ok' | 'failed' | 'warning' | 'skipped';
   readonly says: string;
   readonly code: string | null;
   readonly remedy: string | null;
@@ -20,10 +24,13 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
   return withProduct(overrides, async ({ env, product }) => {
     const checks: Check[] = [];
     const signal = AbortSignal.timeout(120_000);
-    const check = async (
-      name: string,
-      work: () => Promise<string | { warning: string; remedy: string }>,
-    ): Promise<void> => {
+    const record = (result: Check): void => {
+      checks.push(result);
+      if (!json) process.stdout.write(`${describe(result)}\n`);
+    };
+    const skip: Examination['skip'] = (name, says) =>
+      record({ name, state: 'skipped', says, code: null, remedy: null });
+    const check: Examination['check'] = async (name, work) => {
       let result: Check;
       try {
         const says = await work();
@@ -36,8 +43,8 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
         const remedy = error.recovery.kind === 'operator' ? error.recovery.remedy : 'Try again in a minute.';
         result = { name, state: 'failed', says: error.message, code: error.code, remedy };
       }
-      checks.push(result);
-      if (!json) process.stdout.write(`${describe(result)}\n`);
+      record(result);
+      return result.state !== 'failed';
     };
 
     await check('PostgreSQL', () => Promise.resolve(`answers (${product.databaseKind})`));
@@ -56,14 +63,22 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
           remedy: 'Write calendars.yaml and run "calendar-sync apply".',
         }),
       );
-    for (const tenant of model.tenants) await checkTenant(check, { product, env, tenant, signal });
-    for (const { id, kind } of model.sources) {
-      if (kind === 'powerautomate') continue;
+    if (model.sources.length + model.targets.length > 0) {
+      const clouds = [...builtInClouds, ...model.clouds];
+      await check('hosts that are contacted', () => Promise.resolve(sayHosts(contactedHosts(model, clouds, env))));
+    }
+    const stopped = new Set<string>();
+    for (const tenant of model.tenants)
+      for (const id of await checkTenant({ check, skip }, { product, env, tenant, signal })) stopped.add(id);
+    for (const source of model.sources) {
+      const { id, kind } = source;
+      if (kind === 'powerautomate' || stopped.has(id)) continue;
+      const configured = kind === 'graph' ? source.calendar : 'default';
       await check(`source ${id}`, async () => {
         const opened = await product.sources.open(id);
         if (opened.kind === 'graph') {
           const facts = await opened.source.probeCalendar(signal);
-          if (facts.isOwn) return `reads the calendar "${facts.name}"`;
+          if (facts.isOwn) return sayCalendar(facts, configured);
           return {
             warning: `"${facts.name}" is a local copy of a calendar of ${facts.owner ?? 'somebody else'}`,
             remedy: 'Read it at its owner instead, or events may show twice.',
@@ -116,6 +131,12 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
   });
 }
 
+/** A calendar is followed when it is renamed or gets another id; then the configuration calls it by what it was. */
+function sayCalendar({ id, name, isDefault }: CalendarFacts, configured: string): string {
+  const isAsCalled = isDefault || configured === id || configured.trim().toLowerCase() === name.trim().toLowerCase();
+  return `reads the calendar "${name}"${isAsCalled ? '' : `, called "${configured}" in the configuration`}`;
+}
+
 /** How many series Graph's own list of dates proves, and in which way. */
 function sayChecks(checks: Readonly<Record<string, number>>): string {
   const names: Readonly<Record<string, string>> = {
@@ -132,7 +153,7 @@ function sayChecks(checks: Readonly<Record<string, number>>): string {
 }
 
 function describe(check: Check): string {
-  const sign = { ok: 'ok  ', warning: 'warn', failed: 'FAIL' }[check.state];
+  const sign = { ok: 'ok  ', warning: 'warn', failed: 'FAIL', skipped: 'skip' }[check.state];
   const remedy = check.remedy === null ? '' : `\n      ${check.remedy}`;
   return `${sign}  ${check.name}: ${check.says}${check.code === null ? '' : ` (${check.code})`}${remedy}`;
 }

@@ -1,10 +1,12 @@
 import { builtInClouds } from '../shared/clouds.ts';
 import { systemClock } from '../shared/clock.ts';
-import { SyncError } from '../shared/errors.ts';
+import { checkSignIn } from '../access/check-sign-in.ts';
+import { SyncError, toSyncError } from '../shared/errors.ts';
 import { signInByDevice } from '../sources/graph/sign-in.ts';
 import { loadClouds } from '../store/configuration.ts';
 import { recordAudit } from '../store/history.ts';
 import { saveSignIn } from '../store/sign-ins.ts';
+import { mailboxesOf } from '../store/tenant-access.ts';
 import { version } from '../version.ts';
 import { requireTenant } from './consent.ts';
 import { exitCodes, tell, withProduct, type Overrides } from './context.ts';
@@ -12,10 +14,20 @@ import { exitCodes, tell, withProduct, type Overrides } from './context.ts';
 const timeoutMs = 60_000;
 
 /** Signs a person in by a code that they enter on another device, and keeps the sign-in for all workers. */
-export function signIn(tenantId: string, mailbox: string, json: boolean, overrides: Overrides): Promise<number> {
+export function signIn(tenantId: string, address: string, json: boolean, overrides: Overrides): Promise<number> {
   return withProduct(overrides, async ({ product }) => {
     const { store, box, fetch } = product;
     const tenant = await requireTenant(product, tenantId);
+    const mailbox = address.trim().toLowerCase();
+    const named = (await mailboxesOf(store.db, tenantId)).map((one) => one.mailbox);
+    if (!named.includes(mailbox))
+      throw new SyncError(`No source of ${tenantId} names the mailbox ${address}`, {
+        code: 'config.missing_entry',
+        recovery: {
+          kind: 'operator',
+          remedy: `${named.length === 0 ? 'Add a source that does' : `Choose one of ${named.join(', ')}, or add a source that does`}, and apply it.`,
+        },
+      });
     if (tenant.credential !== null)
       throw new SyncError(`In ${tenantId} the app signs in by itself`, {
         code: 'config.not_delegated',
@@ -32,13 +44,19 @@ export function signIn(tenantId: string, mailbox: string, json: boolean, overrid
     const signedIn = await signInByDevice(options, ({ url, code }) => {
       process.stderr.write(`Open ${url} and enter the code ${code}. Waiting, 15 minutes at most.\n`);
     });
+    const { username, accessToken } = signedIn;
+    const subject = `tenants/${tenantId}`;
+    try {
+      await checkSignIn(options, accessToken, mailbox);
+    } catch (thrown) {
+      const detail = { mailbox, username, code: toSyncError(thrown).code };
+      await recordAudit(store.db, { actor: 'cli', action: 'sign_in.refused', subject, detail });
+      throw thrown;
+    }
     await saveSignIn(store.db, box, tenantId, mailbox, signedIn);
-    const { username } = signedIn;
-    const detail = { mailbox, username };
-    await recordAudit(store.db, { actor: 'cli', action: 'sign_in.taken', subject: `tenants/${tenantId}`, detail });
-    // Somebody else's account would be found out here; the sign-in is of no use then, and the next replaces it.
+    await recordAudit(store.db, { actor: 'cli', action: 'sign_in.taken', subject, detail: { mailbox, username } });
     const proof = await product.prove({ id: tenantId, access: 'delegated' }, AbortSignal.timeout(timeoutMs));
-    const found = proof.mailboxes.find((one) => one.mailbox === mailbox.toLowerCase());
+    const found = proof.mailboxes.find((one) => one.mailbox === mailbox);
     const isReadable = found?.state === 'readable';
     tell(json, { tenant: tenantId, mailbox, username, isReadable, reason: found?.reason ?? null }, [
       `${username} is signed in for ${mailbox}.`,

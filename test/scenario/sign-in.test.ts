@@ -184,4 +184,25 @@ describe('a person who signs in', () => {
     await world.sync();
     expect(world.shown()).toBe(1);
   }, 60_000);
+
+  it('by a code as somebody else is refused, with an audit entry and nothing stored', async () => {
+    const world = await ann();
+    const from = stage.simulator.requests.length;
+    const running = runCli(stage, ['sign-in', world.id, world.upn]);
+    await stage.simulator.waitForRequest(/POST .*oauth2\/v2\.0\/token/, from);
+    stage.simulator.enterDeviceCode(stage.simulator.waitingCodes().at(-1) ?? '', world.bo);
+    const { code, err } = await running;
+    expect(err).toContain(`cannot read the calendar of ${world.upn}`);
+    expect(code).toBe(3);
+    expect(await world.kept()).toEqual([]);
+    expect(await world.audits()).toContain('sign_in.refused');
+  }, 60_000);
+
+  it('for a mailbox that no source names is told which there are, before anybody is asked', async () => {
+    const world = await ann();
+    const from = stage.simulator.requests.length;
+    const { code, err } = await runCli(stage, ['sign-in', world.id, 'who@nowhere']);
+    expect([code, stage.simulator.requests.length]).toEqual([2, from]);
+    expect(err).toContain(`Choose one of ${world.upn}`);
+  });
 });

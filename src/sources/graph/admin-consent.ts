@@ -1,5 +1,6 @@
 import type { Cloud } from '../../shared/clouds.ts';
-import { entraNumbers } from './sign-in-errors.ts';
+import { entraNumbers } from './aadsts.ts';
+import { aadsts, readNumbers } from './sign-in-errors.ts';
 
 export interface ConsentApp {
   readonly cloud: Cloud;
@@ -40,11 +41,22 @@ export function readConsentAnswer(query: URLSearchParams): ConsentAnswer {
   const error = query.get('error');
   if (error !== null) {
     const isWord = /^\w{1,60}$/.test(error);
-    const numbers = entraNumbers({ error_description: query.get('error_description') ?? '' });
+    const numbers = readNumbers({ error_description: query.get('error_description') ?? '' });
     return { kind: 'refused', error: isWord ? error : 'no reason', numbers };
   }
   const code = query.get('code');
   if (code !== null && code !== '') return { kind: 'code', code };
   if (query.get('admin_consent')?.toLowerCase() !== 'true') return { kind: 'unclear' };
   return { kind: 'granted', tenant: query.get('tenant') };
+}
+
+/** A refusal in words for who came back with it. Pure. */
+export function sayRefusal({ error, numbers }: Extract<ConsentAnswer, { kind: 'refused' }>): string {
+  const told = [`"${error}"`, ...numbers.map(aadsts)].join(', ');
+  if (error === 'permission_denied' || error === 'access_denied' || numbers.includes(65004))
+    return `It was declined on the page of Microsoft (${told}).`;
+  const found = entraNumbers.find(({ number }) => numbers.includes(number));
+  if (found === undefined)
+    return `Microsoft answered ${told}. It takes a Global Administrator or Privileged Role Administrator of the organisation.`;
+  return `Microsoft says: ${found.says} (${told}). ${found.remedy ?? 'Try again in a minute.'}`;
 }

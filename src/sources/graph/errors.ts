@@ -30,6 +30,7 @@ const code = (...wanted: string[]) => {
 };
 const both = (a: Row['is'], b: Row['is']) => (answer: FailedAnswer) => a(answer) && b(answer);
 const isClientError = (answer: FailedAnswer): boolean => answer.status >= 400 && answer.status < 500;
+const message = (wanted: RegExp) => (answer: FailedAnswer) => wanted.test(answer.message);
 
 /**
  * First match decides. Sources: Graph docs, `errors.md`, `delta-query-overview.md`, `throttling.md`; mailboxes without
@@ -62,12 +63,39 @@ const ROWS: readonly Row[] = [
   },
   { is: status(429), code: 'graph.throttled', says: 'Graph asks us to slow down', recovery: 'retry' },
   {
+    is: both(status(401), message(/audience/i)),
+    code: 'graph.wrong_cloud',
+    says: 'Graph does not take tokens of this login host',
+    recovery: {
+      remedy:
+        'Login host and Graph host belong to different clouds: check the cloud of the tenant, or login and graph of a cloud of your own.',
+    },
+  },
+  {
     is: status(401),
     code: 'graph.token_refused',
     says: 'Graph refused our token, a fresh one too',
     recovery: {
       remedy:
-        'Check that the tenant is configured in the right cloud and that the app registration still exists, then run `calendar-sync doctor`.',
+        'Check that the tenant is configured in the right cloud and that the app registration still exists, then run "calendar-sync doctor".',
+    },
+  },
+  {
+    is: both(status(403), message(/OData is disabled/i)),
+    code: 'graph.access_denied',
+    says: 'An application access policy of Exchange does not let the app read this mailbox',
+    recovery: {
+      remedy:
+        'Add the mailbox to the group of the policy, or take it out of the configuration. Mind that a policy can take over an hour to work, although its test cmdlet agrees at once.',
+    },
+  },
+  {
+    is: both(status(403), code('Authorization_RequestDenied')),
+    code: 'graph.access_denied',
+    says: 'The app lacks the permission for this',
+    recovery: {
+      remedy:
+        'Grant the app Calendars.Read: name the mailbox in its Exchange role scope, or give admin consent. Then run "calendar-sync doctor".',
     },
   },
   {
@@ -76,7 +104,7 @@ const ROWS: readonly Row[] = [
     says: 'Graph refused to read this calendar',
     recovery: {
       remedy:
-        'Grant the app Calendars.Read: name the mailbox in its Exchange role scope, or give admin consent, and mind that a policy can take over an hour to work. Then run `calendar-sync doctor`.',
+        'Grant the app Calendars.Read: name the mailbox in its Exchange role scope, or give admin consent, and mind that a policy can take over an hour to work. Then run "calendar-sync doctor".',
     },
   },
   {
@@ -119,6 +147,16 @@ const ROWS: readonly Row[] = [
     says: 'Graph does not take an id that it gave us',
     recovery: 'retry',
   },
+  {
+    is: both(status(400), code('ExtensionError')),
+    code: 'graph.mailbox_refused',
+    says: 'Exchange refused this for the mailbox',
+    recovery: {
+      remedy:
+        'Check in the Exchange admin centre that the mailbox has a licence and is not kept on premises. Where only change notifications are refused, its calendars are polled and nothing need be done.',
+    },
+  },
+  { is: status(409), code: 'graph.already_there', says: 'Graph has this already', recovery: 'retry' },
   {
     is: both(status(400), code('ErrorInvalidUrlQuery', 'ErrorInvalidRequest', 'ErrorInvalidParameter')),
     code: 'graph.request_refused',

@@ -25,7 +25,7 @@ const marginMs = 300_000;
 
 /**
  * Tokens of a person who signed in, for their own calendars (delegated Calendars.Read). In memory while they live; else
- * renewed from what is kept. Throws `graph.sign_in_again` when only the person can help.
+ * renewed from what is kept. Throws `graph.sign_in_again` or `graph.not_signed_in` when only the person can help.
  */
 export function personTokens(options: SignInOptions, keeper: SignInKeeper): Tokens {
   let latest: { readonly token: string; readonly endsMs: number } | null = null;
@@ -163,11 +163,11 @@ function refreshEnd(cache: string): Date | null {
 
 function signInAgain(cause: unknown): SyncError {
   return new SyncError('Nobody is signed in for this mailbox.', {
-    code: 'graph.sign_in_again',
+    code: 'graph.not_signed_in',
     recovery: {
       kind: 'operator',
       remedy:
-        'Sign in on the consent page (`calendar-sync consent <tenant>`) or by `calendar-sync sign-in <tenant> <mailbox>`.',
+        'Sign in on the consent page ("calendar-sync consent <tenant>") or by "calendar-sync sign-in <tenant> <mailbox>".',
     },
     cause,
   });

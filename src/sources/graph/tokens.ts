@@ -4,7 +4,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Cloud } from '../../shared/clouds.ts';
 import { SyncError } from '../../shared/errors.ts';
 import { networkFault } from './errors.ts';
-import { classifySignIn, entraNumbers } from './sign-in-errors.ts';
+import { classifySignIn, readCorrelation, readNumbers } from './sign-in-errors.ts';
 
 /** How the app proves itself: a client secret, or PEM texts of a certificate and its key. */
 export type GraphCredential =
@@ -147,8 +147,9 @@ export function loginNetwork({
       const failed = {
         status: body === null && status < 500 ? 502 : status,
         error: typeof error === 'string' && /^\w{1,60}$/.test(error) ? error : 'no reason',
-        numbers: entraNumbers(body),
+        numbers: readNumbers(body),
         retryAfter,
+        correlationId: readCorrelation(body),
       };
       reason = (now) => classifySignIn(failed, now);
     }

@@ -1,7 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { classify, networkFault, readFailure, retryAt } from '../../../src/sources/graph/errors.ts';
-import { classifySignIn, entraNumbers } from '../../../src/sources/graph/sign-in-errors.ts';
+import { entraNumbers } from '../../../src/sources/graph/aadsts.ts';
+import { classifySignIn, readCorrelation, readNumbers } from '../../../src/sources/graph/sign-in-errors.ts';
+import type { SyncError } from '../../../src/shared/errors.ts';
+import { correlationOf, entraWords, unknownNumber } from '../../support/entra-words.ts';
 
 const now = new Date('2026-03-16T05:00:00Z');
 
@@ -39,6 +42,8 @@ describe('an answer of Graph that is no success', () => {
     [503, 'UnknownError', 'graph.overloaded', 'retry'],
     [504, 'UnknownError', 'graph.overloaded', 'retry'],
     [509, '', 'graph.overloaded', 'retry'],
+    [400, 'ExtensionError', 'graph.mailbox_refused', 'operator'],
+    [409, 'ErrorItemSave', 'graph.already_there', 'retry'],
     [302, '', 'graph.redirected', 'retry'],
     [418, 'Teapot', 'graph.request_refused', 'operator'],
     [100, '', 'graph.unreadable_answer', 'retry'],
@@ -49,6 +54,23 @@ describe('an answer of Graph that is no success', () => {
   it('names status, code and request, never the words of the answer', () => {
     const { message } = classified(403, 'ErrorAccessDenied');
     expect(message).toBe('Graph refused to read this calendar (status 403 ErrorAccessDenied, request id r-1).');
+  });
+
+  it.each([
+    [
+      401,
+      'InvalidAuthenticationToken',
+      'Access token validation failure. Invalid audience.',
+      'graph.wrong_cloud',
+      'login host',
+    ],
+    [403, 'ErrorAccessDenied', 'Access to OData is disabled.', 'graph.access_denied', 'application access policy'],
+    [403, 'Authorization_RequestDenied', 'Insufficient privileges.', 'graph.access_denied', 'lacks the permission'],
+  ])('%i %s "%s" is %s: %s', (status, code, message, expected, says) => {
+    const error = classify(readFailure(status, JSON.stringify({ error: { code, message } }), new Headers()), now);
+    expect(error.code).toBe(expected);
+    expect(error.message).toContain(says);
+    expect(error.message).not.toContain(message);
   });
 
   it('is told by the deepest code, however the nesting is spelled', () => {
@@ -98,32 +120,43 @@ describe('a request without an answer', () => {
 });
 
 describe('a refused sign-in', () => {
-  it.each<[number, string, string]>([
-    [7000215, 'graph.secret_wrong', 'operator'],
-    [7000222, 'graph.secret_expired', 'operator'],
-    [700027, 'graph.certificate_refused', 'operator'],
-    [700016, 'graph.app_unknown', 'operator'],
-    [700011, 'graph.app_unknown', 'operator'],
-    [7000112, 'graph.app_disabled', 'operator'],
-    [65001, 'graph.consent_missing', 'operator'],
-    [90094, 'graph.consent_missing', 'operator'],
-    [500011, 'graph.resource_unknown', 'operator'],
-    [90002, 'graph.directory_not_found', 'operator'],
-    [900382, 'graph.wrong_cloud', 'operator'],
-    [53003, 'graph.blocked_by_policy', 'operator'],
-    [700082, 'graph.sign_in_again', 'operator'],
-    [70016, 'graph.sign_in_pending', 'retry'],
-    [50196, 'graph.sign_in_busy', 'retry'],
-    [90006, 'graph.sign_in_busy', 'retry'],
-    [123456, 'graph.sign_in_refused', 'operator'],
-  ])('AADSTS%i is %s', (number, code, kind) => {
-    const error = classifySignIn({ status: 400, error: 'invalid_client', numbers: [number], retryAfter: null }, now);
-    expect(error).toMatchObject({ code, recovery: { kind } });
-    expect(error.message).toContain(`AADSTS${number}`);
+  const refused = (number: number, error: string) =>
+    classifySignIn(
+      { status: 400, error, numbers: [number], retryAfter: null, correlationId: correlationOf(number) },
+      now,
+    );
+
+  it.each(entraWords)('AADSTS$number is $code: $says', ({ number, error, code, says, remedy }) => {
+    const told = refused(number, error);
+    expect(told).toMatchObject({ code, recovery: { kind: remedy === null ? 'retry' : 'operator' } });
+    expect(told.message).toContain(says);
+    expect(told.message).toContain(`(AADSTS${number}, correlation id ${correlationOf(number)})`);
+    expect(remedyOf(told)).toContain(remedy ?? '');
+  });
+
+  it('is explained for every number of the table, and each stands once', () => {
+    const known = entraNumbers.map(({ number }) => number).toSorted();
+    expect(known).toEqual(entraWords.map(({ number }) => number).toSorted());
+    expect(new Set(known).size).toBe(known.length);
+  });
+
+  it('with a number that nobody knows yet is told by the number, where to look it up, and by what OAuth says', () => {
+    const told = refused(unknownNumber, 'invalid_client');
+    expect(told).toMatchObject({ code: 'graph.sign_in_refused', recovery: { kind: 'operator' } });
+    expect(told.message).toBe(
+      `No token: the login host refused (AADSTS${unknownNumber}, correlation id ${correlationOf(unknownNumber)}).`,
+    );
+    expect(remedyOf(told)).toContain('https://login.microsoftonline.com/error');
+    expect(refused(unknownNumber, 'invalid_grant').code).toBe('graph.sign_in_again');
+  });
+
+  it('without any number is told by what OAuth says', () => {
+    const failed = { status: 400, error: 'invalid_scope', numbers: [], retryAfter: null, correlationId: null };
+    expect(classifySignIn(failed, now).message).toBe('No token: the login host refused (invalid_scope, status 400).');
   });
 
   it('waits as long as the login host says', () => {
-    const failed = { status: 429, error: 'no reason', numbers: [], retryAfter: '2.5' };
+    const failed = { status: 429, error: 'no reason', numbers: [], retryAfter: '2.5', correlationId: null };
     expect(classifySignIn(failed, now).recovery).toEqual({
       kind: 'retry',
       notBefore: new Date('2026-03-16T05:00:02.5Z'),
@@ -131,8 +164,18 @@ describe('a refused sign-in', () => {
   });
 
   it('is known by its numbers, from the list or the description', () => {
-    expect(entraNumbers({ error_codes: [7000215] })).toEqual([7000215]);
-    expect(entraNumbers({ error_description: 'AADSTS90002: Tenant not found. AADSTS1: no' })).toEqual([90002]);
-    expect(entraNumbers(null)).toEqual([]);
+    expect(readNumbers({ error_codes: [7000215] })).toEqual([7000215]);
+    expect(readNumbers({ error_description: 'AADSTS90002: Tenant not found. AADSTS1: no' })).toEqual([90002]);
+    expect(readNumbers(null)).toEqual([]);
+  });
+
+  it('is found in the sign-in logs by its correlation id, and nothing else of the answer is shown', () => {
+    const id = '0a1b2c3d-0000-4000-8000-000000000001';
+    expect(readCorrelation({ correlation_id: id })).toBe(id);
+    expect(readCorrelation({ error_description: `x Trace ID: ${unknownNumber} Correlation ID: ${id} y` })).toBe(id);
+    for (const body of [null, {}, { correlation_id: '<script>' }, { error_description: 'none' }])
+      expect(readCorrelation(body)).toBeNull();
   });
 });
+
+const remedyOf = ({ recovery }: SyncError): string => (recovery.kind === 'operator' ? recovery.remedy : '');

@@ -10,6 +10,8 @@ export type How =
       readonly message?: string;
       readonly retryAfter?: string;
     }
+  /** An answer of our own making. */
+  | { readonly answer: Answer }
   /** The connection breaks: before anything was done, or after, when only the answer is lost. */
   | { readonly reset: 'before' | 'after' }
   /** The true answer, cut in the middle of its JSON. */

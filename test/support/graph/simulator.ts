@@ -3,6 +3,7 @@
  * oddity of Graph's calendars, and the truth beside it.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions as TlsOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 import { microsoftClouds, type SimulatedCloud } from './clouds.ts';
@@ -29,6 +30,8 @@ export interface SimulatorOptions {
   readonly seed?: string;
   /** Keeps the state over kills: read at start, written on each change. */
   readonly stateFile?: string;
+  /** Serves each origin over TLS, with what this gives for it; default: plain HTTP. */
+  readonly tls?: (origin: string) => Pick<TlsOptions, 'key' | 'cert'>;
   /** Real origin → loopback origin to listen on; others get any free port. Lets a restart keep its addresses. */
   readonly listenOn?: OriginMap;
   readonly latencyMs?: number;
@@ -97,7 +100,10 @@ export class GraphSimulator {
     });
     this.servers = [...servers.values()];
     this.originMap = Object.fromEntries(
-      [...servers].map(([origin, server]) => [origin, `http://127.0.0.1:${(server.address() as AddressInfo).port}`]),
+      [...servers].map(([origin, server]) => [
+        origin,
+        `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      ]),
     );
     this.fetch = mapOrigins(this.originMap);
     for (const [origin, server] of servers) {
@@ -254,6 +260,7 @@ export class GraphSimulator {
   private async answer(call: Call, how: How | null): Promise<Answer | null> {
     if (how && 'reset' in how && how.reset === 'before') return null;
     if (how && 'status' in how) return statusAnswer(how);
+    if (how && 'answer' in how) return how.answer;
     if (how && 'html' in how) {
       return {
         status: how.html,
@@ -284,7 +291,9 @@ export async function startGraphSimulator(options: SimulatorOptions = {}): Promi
   const origins = new Set(clouds.flatMap(({ login, loginAliases, graph }) => [login, ...loginAliases, graph]));
   const servers = new Map<string, Server>();
   for (const origin of origins) {
-    const server = createServer({ keepAliveTimeout: 60_000 });
+    const tls = options.tls?.(origin);
+    const keepAlive = { keepAliveTimeout: 60_000 };
+    const server = tls === undefined ? createServer(keepAlive) : createTlsServer({ ...keepAlive, ...tls });
     const wanted = options.listenOn?.[origin];
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
