@@ -14,9 +14,9 @@ import { mailboxesOf } from '../store/tenant-access.ts';
 export type Work = () => Promise<string | { warning: string; remedy: string }>;
 export interface Examination {
   /** False: it failed. */
-  check(name: string, work: Work): Promise<boolean>;
+  readonly check: (name: string, work: Work) => Promise<boolean>;
   /** What could not be tried because of what was told before: one cause is told once. */
-  skip(name: string, says: string): void;
+  readonly skip: (name: string, says: string) => void;
 }
 
 /** Entra refuses assertions and tokens whose times are off by more than five minutes. */

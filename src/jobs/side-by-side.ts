@@ -26,8 +26,12 @@ export function sideBySide(most: number): SideBySide {
   };
   return {
     async run(ids, work) {
-      for (const id of ids) if (!underWay.has(id)) underWay.set(id, carryOut(id, work));
-      await Promise.all(ids.map((id) => underWay.get(id)));
+      const begun = ids.map((id) => {
+        const done = underWay.get(id) ?? carryOut(id, work);
+        underWay.set(id, done);
+        return done;
+      });
+      await Promise.all(begun);
     },
     async settled() {
       await Promise.allSettled(underWay.values());

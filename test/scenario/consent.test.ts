@@ -539,7 +539,7 @@ describe('doctor', () => {
     for (const name of ['access', `mailbox ${ann}`])
       expect(ill[name]).toMatchObject({
         state: 'failed',
-        remedy: expect.stringContaining('Grant the app Calendars.Read'),
+        remedy: expect.stringContaining('group of the policy'),
       });
   }, 60_000);
 });

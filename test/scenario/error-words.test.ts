@@ -56,7 +56,7 @@ const troubles: readonly Trouble[] = [
     how: { answer: { status: 400, body: entraBody(number, error) } },
     at: 'login',
     isDelegated,
-    says: `${says}`,
+    says,
     remedy,
   })),
   graphTrouble(
@@ -165,6 +165,14 @@ describe.each(troubles)('a tenant of which Microsoft says $id', ({ id, at, isDel
   it('is never told in words that are not ours', () => {
     const all = [JSON.stringify(checks), pages.get(id), histories.get(`s-${id}`)];
     for (const text of all) expect(text).not.toMatch(/words that are not ours|OData is disabled|Invalid audience/i);
+  });
+});
+
+describe('a mailbox of a guest, or kept on premises', () => {
+  it('is in the audit as what nobody can read', async () => {
+    const { rows } = await sql<{ action: string }>`
+      select action from audit where subject = 'tenants/graph-guest'`.execute(stage.product.store.db);
+    expect(rows.map(({ action }) => action)).toContain('access.unreadable');
   });
 });
 
