@@ -1,6 +1,6 @@
 import { restoreFromTrash } from '../deliver/restore-trash.ts';
 import { toSyncError } from '../shared/errors.ts';
-import { listTrash, restorableSince, titleOf, type TrashSpan } from '../store/trash.ts';
+import { listTrash, restorableSince, restoredText, titleOf, type TrashSpan } from '../store/trash.ts';
 import { exitCodes, table, tell, withProduct, type Overrides } from './context.ts';
 
 /** Lists what was deleted from targets in the last 30 days, newest first. */
@@ -32,11 +32,10 @@ export function showTrash(
 /** Puts one deleted meeting back. */
 export function restoreOne(id: string, json: boolean, overrides: Overrides): Promise<number> {
   return withProduct(overrides, async ({ product }) => {
-    const { targetId, objects } = await restoreFromTrash(product.store, id, 'cli');
-    product.hints.send('deliver', targetId);
-    tell(json, { id, target: targetId, objects }, [
-      `It is written to ${targetId} again, and stays until a source shows it once more.`,
-    ]);
+    const restored = await restoreFromTrash(product.store, id, 'cli');
+    const { targetId: target, objects, shownBy } = restored;
+    product.hints.send('deliver', target);
+    tell(json, { id, target, objects, shownBy }, [restoredText(restored)]);
     return exitCodes.ok;
   });
 }

@@ -4,18 +4,16 @@ import { toInstant } from '../calendar/zones.ts';
 import { SyncError } from '../shared/errors.ts';
 import type { Store } from '../store/database.ts';
 import { recordAudit, recordHistory } from '../store/history.ts';
-import { claimRestored, restorable } from '../store/trash.ts';
+import { claimRestored, restorable, type Restored } from '../store/trash.ts';
 
 /**
  * Takes a deleted meeting, with all objects that it had, out of the trash: it becomes the operator's claim, so that it
  * stays although no source has it; once a source has it again, the source's copy shows and the operator's claim ends.
- * Gives the target and how many objects come back. Throws `trash.not_restorable`.
+ * Gives the target, how many objects come back, and the source that shows the meeting still: then its copy stands, and
+ * what it left out (one date of a series that is written date by date, say) stays out while it does. Throws
+ * `trash.not_restorable`.
  */
-export async function restoreFromTrash(
-  store: Store,
-  id: string,
-  actor: string,
-): Promise<{ readonly targetId: string; readonly objects: number }> {
+export async function restoreFromTrash(store: Store, id: string, actor: string): Promise<Restored> {
   return await store.transaction(async (db) => {
     const entries = await restorable(db, id);
     const [first] = entries;
@@ -25,7 +23,7 @@ export async function restoreFromTrash(
       if (series === null) throw notRestorable(id);
       await claimRestored(db, entry, series, spanOfRestored(series));
     }
-    const { targetId, meetingId } = first;
+    const { targetId, meetingId, shownBy } = first;
     await recordAudit(db, { actor, action: 'trash.restore', subject: id, detail: { objects: entries.length } });
     await recordHistory(db, {
       status: 'ok',
@@ -34,7 +32,7 @@ export async function restoreFromTrash(
       meetingId,
       message: 'taken out of the trash',
     });
-    return { targetId, objects: entries.length };
+    return { targetId, objects: entries.length, shownBy };
   });
 }
 

@@ -11,7 +11,7 @@ import { listPins, setPin } from '../store/pins.ts';
 import { readSettings } from '../store/settings.ts';
 import { wantReading } from '../store/sources.ts';
 import { readStatus } from '../store/status.ts';
-import { listTrash, restorableSince, titleOf } from '../store/trash.ts';
+import { listTrash, restorableSince, titleOf, type Restored } from '../store/trash.ts';
 import * as shapes from './api-shapes.ts';
 
 /** What the API does beyond reading rows. */
@@ -21,10 +21,7 @@ export interface Operations {
   readonly plan: () => Promise<readonly TargetPlan[]>;
   /** Null: there is no such tenant. */
   readonly dataReport: (tenantId: string) => Promise<DataReport | null>;
-  readonly restore: (
-    trashId: string,
-    actor: string,
-  ) => Promise<{ readonly targetId: string; readonly objects: number }>;
+  readonly restore: (trashId: string, actor: string) => Promise<Restored>;
 }
 
 export interface Call {
@@ -250,13 +247,13 @@ export const routes: readonly Route[] = [
     method: 'post',
     path: '/trash/{id}/restore',
     summary: 'Put a deleted meeting back',
-    answer: z.strictObject({ id: z.string(), target: z.string(), objects: z.int() }),
+    answer: z.strictObject({ id: z.string(), target: z.string(), objects: z.int(), shownBy: z.string().nullable() }),
     run: async ({ params }, { restore, hint }) => {
       const id = param(params, 'id');
       if (!/^[1-9]\d{0,17}$/.test(id)) throw missing('trash', id);
-      const { targetId: target, objects } = await restore(id, actor);
+      const { targetId: target, objects, shownBy } = await restore(id, actor);
       hint('deliver', target);
-      return { id, target, objects };
+      return { id, target, objects, shownBy };
     },
   }),
   route({

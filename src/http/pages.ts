@@ -10,7 +10,7 @@ import { readAudit, readHistory } from '../store/history.ts';
 import { setPin } from '../store/pins.ts';
 import { listTenants } from '../store/settings.ts';
 import { readStatus } from '../store/status.ts';
-import { listTrash, titleOf } from '../store/trash.ts';
+import { listTrash, restoredText, titleOf } from '../store/trash.ts';
 import { styleHash } from '../web/whole-page.ts';
 import { meetingsPage } from '../web/admin/meetings.ts';
 import {
@@ -156,9 +156,9 @@ export function addPages(router: Router, deps: PageDeps): void {
       : `${decided.count} events of ${decided.subject} stay; it is read anew.`;
   });
   act('/trash', async (form) => {
-    const { targetId } = await restore(lineOf(form.get('id') ?? '') ?? '0', actor);
-    hint('deliver', targetId);
-    return `It is written to ${targetId} again.`;
+    const restored = await restore(lineOf(form.get('id') ?? '') ?? '0', actor);
+    hint('deliver', restored.targetId);
+    return restoredText(restored);
   });
   act('/pins', async (form) => {
     const source = form.get('source') ?? '';

@@ -68,6 +68,8 @@ export interface RestorableEntry {
   readonly calendarId: string;
   readonly meetingId: string;
   readonly body: string;
+  /** The source whose copy of the meeting shows at present; null when none does. */
+  readonly shownBy: string | null;
 }
 
 /**
@@ -77,7 +79,8 @@ export interface RestorableEntry {
 export async function restorable(db: Db, id: string): Promise<RestorableEntry[]> {
   const found = await sql<RestorableEntry>`
     select distinct on (t.href) t.id::text, t.target_id as "targetId", t.calendar_id as "calendarId",
-      t.meeting_id::text as "meetingId", t.body
+      t.meeting_id::text as "meetingId", t.body,
+      case when starts_with(m.shown_source_id, 'operator:') then null else m.shown_source_id end as "shownBy"
     from trash asked join trash t on t.meeting_id = asked.meeting_id and t.target_id = asked.target_id
         and t.calendar_id = asked.calendar_id
         and t.deleted_at between asked.deleted_at - interval '10 minutes' and asked.deleted_at + interval '10 minutes'
@@ -104,6 +107,20 @@ export async function restorableSince(db: Db, { since, until, target }: TrashSpa
       and t.restored_at is null and m.shown_source_id is null and t.part <> ${copyPart}
     group by t.meeting_id order by max(t.id)`.execute(db);
   return found.rows.map(({ id }) => id);
+}
+
+export interface Restored {
+  readonly targetId: string;
+  readonly objects: number;
+  /** The source that shows the meeting still. */
+  readonly shownBy: string | null;
+}
+
+/** What a restoration comes to, in words for the operator. */
+export function restoredText({ targetId, shownBy }: Restored): string {
+  return shownBy === null
+    ? `It is written to ${targetId} again, and stays until a source shows it once more.`
+    : `${shownBy} shows this meeting still, so its copy stands as it is: what it left out stays out while it does.`;
 }
 
 /**

@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { openTransport } from '../../src/dav/transport.ts';
 import { restoreFromTrash } from '../../src/deliver/restore-trash.ts';
 import { acquireLease } from '../../src/store/leases.ts';
-import { listTrash } from '../../src/store/trash.ts';
+import { listTrash, restoredText } from '../../src/store/trash.ts';
 import { anEntry, aSeries, recurring, zoned } from '../calendar/builders.ts';
 import { eventText } from '../support/caldav/event.ts';
 import { until } from '../support/until.ts';
@@ -328,6 +328,26 @@ describe('the trash', () => {
     await world.loses('a', 'x');
     await world.settle();
     expect(titles(await world.standing())).toEqual([]);
+  });
+
+  it('says who shows the meeting still when one date of it is restored, and leaves its copy as it is', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    const dates = ['2027-05-03', '2027-05-11'].map((day) => ({
+      slot: zoned(`${day}T09:00:00`),
+      entry: anEntry({ start: zoned(`${day}T09:00:00`), end: zoned(`${day}T10:00:00`) }),
+    }));
+    await world.says('a', { l: aSeries({ uid: 'listed', list: dates }) });
+    await world.settle();
+    await world.says('a', { l: aSeries({ uid: 'listed', list: dates.slice(1) }) });
+    await world.settle();
+    const before = [...(await world.standing()).keys()];
+    expect(before).toHaveLength(1);
+    const restored = await restoreFromTrash(world.store, (await trashIds())[0] ?? '', 'test');
+    expect(restored).toEqual({ targetId: 'me', objects: 1, shownBy: 'a' });
+    expect(restoredText(restored)).toContain('a shows this meeting still');
+    await world.settle();
+    expect([...(await world.standing()).keys()]).toEqual(before);
   });
 
   it('brings back every object of a meeting that had several', async () => {

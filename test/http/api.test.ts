@@ -148,7 +148,7 @@ describe('the JSON API', () => {
     const { body } = await get<{ items: { id: string; title: string }[] }>('/trash');
     expect(body.items).toMatchObject([{ title: 'Lunch', source: 'contoso', restoredAt: null }]);
     const restored = await call('POST', `/api/v1/trash/${body.items[0]?.id ?? ''}/restore`);
-    expect(restored).toMatchObject({ status: 200, body: { target: 'me', objects: 1 } });
+    expect(restored).toMatchObject({ status: 200, body: { target: 'me', objects: 1, shownBy: null } });
     expect((await call('POST', '/api/v1/trash/999/restore')).status).toBe(409);
     expect((await call('POST', '/api/v1/sources/contoso/sync', { full: true })).status).toBe(202);
     await world.again();
