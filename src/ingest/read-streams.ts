@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { toSyncError, type SyncError } from '../shared/errors.ts';
-import type { Window } from '../shared/window.ts';
+import { SyncError, toSyncError } from '../shared/errors.ts';
 import type { Page, Source, Stale } from '../sources/source.ts';
 import { removeAged, upsertClaims } from '../store/claims.ts';
 import type { Db } from '../store/database.ts';
@@ -16,12 +15,16 @@ import {
   type SourceState,
   type Stream,
 } from '../store/sources.ts';
+import { halvedWindow, mostHalvings } from './halved-window.ts';
 import { prepareClaim } from './prepare-claim.ts';
 import { commit, summaryOf, tellChanged, type Run } from './run.ts';
 
 const dayMs = 86_400_000;
 /** A full reading rolls the window, compares and repairs. */
 const fullReadingEveryMs = 7 * dayMs;
+/** What a shorter window may help against, once smaller pages have not: as many failed runs take some minutes. */
+const tooMuch = new Set(['graph.overloaded', 'graph.timeout']);
+const failuresThatBlameTheWindow = 8;
 
 /** Where the pages ended: the stream that goes on from here, and whether the whole run is recorded already. */
 export interface StreamsRead {
@@ -36,6 +39,9 @@ export interface StreamsRead {
  * under way, that one as well. A full reading's stream takes over only with its last page, and after a last round of the
  * old stream. A cursor that the source no longer knows leads to a full reading at once; a second one fails the run.
  *
+ * A window for which Graph fails again and again, while the calendar answers, is read anew, half as long. Each weekly
+ * reading tries one twice as long again, beside the delta that goes on; what was ordered tries the whole.
+ *
  * A routine full reading, beside a delta that has told every change, takes a series whose version it knows for unchanged.
  */
 export async function readStreams(run: Run, source: Source, nextPollMs: number): Promise<StreamsRead> {
@@ -44,10 +50,12 @@ export async function readStreams(run: Run, source: Source, nextPollMs: number):
   let delta = state.streams.find((stream) => stream.kind === 'delta') ?? null;
   let full = state.streams.find((stream) => stream.kind === 'full') ?? null;
   const isWanted = state.isFullWanted || (full === null && (delta === null || isFullDue(state.id, delta, now)));
+  let halvings = halvingsOf(state, delta, full);
   let hasLostCursor = false;
-  const toldLost = async (error: SyncError): Promise<void> => {
-    if (hasLostCursor || error.recovery.kind !== 'reread') throw error;
-    hasLostCursor = true;
+  const toldLost = async (error: SyncError, stream: Stream): Promise<void> => {
+    if (error.code === tooLong) halvings = stream.halvings + 1;
+    else if (hasLostCursor || error.recovery.kind !== 'reread') throw error;
+    else hasLostCursor = true;
     await recordLostCursor(run, error);
   };
 
@@ -58,7 +66,7 @@ export async function readStreams(run: Run, source: Source, nextPollMs: number):
       if (read.isDone) return read;
       delta = read.stream;
     } catch (thrown) {
-      await toldLost(toSyncError(thrown));
+      await toldLost(toSyncError(thrown), delta);
       delta = null;
       // What changed since then is told by no delta.
       if (full?.isRoutine === true) full = null;
@@ -66,23 +74,30 @@ export async function readStreams(run: Run, source: Source, nextPollMs: number):
   }
   const isRoutine = delta !== null && !state.isFullWanted;
   // What was ordered after a full reading began may concern what that one has read already.
-  if (isWanted || (delta === null && full === null)) full = await begin(run, now, isRoutine);
+  if (isWanted || (delta === null && full === null)) full = await begin(run, now, isRoutine, halvings);
   for (;;) {
     if (full === null) {
-      if (delta === null) full = await begin(run, now, false);
+      if (delta === null) full = await begin(run, now, false, halvings);
       else return { stream: delta, isDone: false, hasMore: false };
     }
     try {
       return await followFull(run, source, full, delta);
     } catch (thrown) {
-      await toldLost(toSyncError(thrown));
-      full = await begin(run, now, isRoutine);
+      await toldLost(toSyncError(thrown), full);
+      full = await begin(run, now, isRoutine, halvings);
     }
   }
 }
 
-function begin(run: Run, now: Date, isRoutine: boolean): Promise<Stream> {
-  return commit(run, (db) => beginFullReading(db, run.state, windowAt(now, run.state), isRoutine));
+function begin(run: Run, now: Date, isRoutine: boolean, halvings: number): Promise<Stream> {
+  const window = halvedWindow(now, run.state.config.window, halvings);
+  return commit(run, (db) => beginFullReading(db, run.state, { window, isRoutine, halvings }));
+}
+
+/** How short the window of a full reading that begins now is to be. */
+function halvingsOf({ isFullWanted }: SourceState, delta: Stream | null, full: Stream | null): number {
+  if (isFullWanted) return 0;
+  return delta === null ? (full?.halvings ?? 0) : Math.max(0, delta.halvings - 1);
 }
 
 /** Follows the delta stream to the end of its present round. With `nextPollMs`, an idle poll ends the run. */
@@ -133,7 +148,8 @@ async function followFull(run: Run, source: Source, from: Stream, old: Stream | 
         if (!page.isLast) return changed;
         await endFullReading(db, run.state, stream);
         if (run.state.config.keepPast) return changed;
-        const aged = await removeAged(db, run.state, stream.window.from);
+        const { from: keptFrom } = halvedWindow(new Date(stream.startedAt), run.state.config.window, 0);
+        const aged = await removeAged(db, run.state, keptFrom);
         run.counts.removed += aged;
         return changed + aged;
       }),
@@ -175,10 +191,33 @@ async function readPage(run: Run, source: Source, stream: Stream): Promise<Page>
     run.counts.requests += page.requests;
     return page;
   } catch (thrown) {
-    const error = toSyncError(thrown);
-    if (error.recovery.kind === 'reread') await commit(run, (db) => dropStream(db, run.state, stream));
+    const failure = toSyncError(thrown);
+    const error = (await isTooLong(run, source, stream, failure)) ? windowTooLong(failure) : failure;
+    // One that begins anew keeps how short it has become.
+    const isKept = error.code === tooLong && stream.kind === 'full';
+    if (error.recovery.kind === 'reread' && !isKept) await commit(run, (db) => dropStream(db, run.state, stream));
     throw error;
   }
+}
+
+async function isTooLong(
+  { state, signal }: Run,
+  source: Source,
+  stream: Stream,
+  { code }: SyncError,
+): Promise<boolean> {
+  if (!tooMuch.has(code) || state.failures + 1 < failuresThatBlameTheWindow) return false;
+  return stream.halvings < mostHalvings && (await source.answers?.(signal)) === true;
+}
+
+const tooLong = 'ingest.window_too_long';
+
+function windowTooLong(cause: SyncError): SyncError {
+  return new SyncError(`The source cannot answer for so long a window: ${cause.message} It is read half as long.`, {
+    code: tooLong,
+    recovery: { kind: 'reread' },
+    cause,
+  });
 }
 
 async function storePage(run: Run, db: Db, page: Page, { kind, round, isRoutine }: Stream): Promise<number> {
@@ -220,11 +259,4 @@ function recordLostCursor(run: Run, error: SyncError): Promise<void> {
 function isFullDue(sourceId: string, delta: Stream, now: Date): boolean {
   const share = createHash('sha256').update(sourceId).digest().readUInt32BE() / 2 ** 32;
   return now.getTime() - Date.parse(delta.startedAt) > fullReadingEveryMs + share * dayMs;
-}
-
-function windowAt(now: Date, state: SourceState): Window {
-  const day = Math.floor(now.getTime() / dayMs) * dayMs;
-  const { pastDays, futureDays } = state.config.window;
-  const iso = (ms: number): string => new Date(ms).toISOString().replace('.000Z', 'Z');
-  return { from: iso(day - pastDays * dayMs), to: iso(day + (futureDays + 1) * dayMs) };
 }

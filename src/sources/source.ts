@@ -22,6 +22,12 @@ export interface Source {
   rebuild(key: string, window: Window, signal: AbortSignal): Promise<Rebuilt>;
 
   /**
+   * Whether the calendar itself answers at present, asked of a source whose pages do not: then it is the window that is
+   * too much for it. Not there: its readings have no window that could be shortened.
+   */
+  answers?(signal: AbortSignal): Promise<boolean>;
+
+  /**
    * What the source shows in a window, for comparisons: each happening by itself where the source can list them so; not
    * there: a full reading of its own is as good. Throws SyncError.
    */

@@ -158,6 +158,8 @@ export const StreamRow = defineEntity({
     finishedAt: at().nullable(),
     /** Of a full reading: a delta tells all changes beside it, so that what has its known version need not be rebuilt. */
     isRoutine: p.boolean().default(false),
+    /** How many times the window was halved, because Graph could not answer for the longer one. */
+    halvings: p.integer().default(0),
   },
 });
 

@@ -7,6 +7,7 @@ import { Told } from './migrations/20261125-notify-told.ts';
 import { ProductionRestore } from './migrations/20261125-production-restore.ts';
 import { TenantsAccess } from './migrations/20261125-tenants-access.ts';
 import { MembersIndex } from './migrations/20261126-members-index.ts';
+import { ReadingHalvings } from './migrations/20261126-reading-halvings.ts';
 import { ReadingComparison } from './migrations/20261125-reading-comparison.ts';
 
 /** All of them, in the order in which they were landed. Forward only; one that has been released is never changed. */
@@ -20,6 +21,7 @@ export const migrationClasses = [
   FlowSignatures,
   Engine,
   MembersIndex,
+  ReadingHalvings,
 ];
 
 /** Of a migration only the statements: for a schema as it was when a backup was made. */

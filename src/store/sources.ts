@@ -18,6 +18,8 @@ export interface Stream {
   readonly startedAt: string;
   /** Of a full reading: the delta beside it is whole, so that a series of the version that we have has not changed. */
   readonly isRoutine: boolean;
+  /** How many times its window is halved: see `halvedWindow`. */
+  readonly halvings: number;
 }
 
 /** A source as a worker finds it when a run starts. */
@@ -106,7 +108,7 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
         (select string_agg(c::text, '' order by c.id) from cloud c))) as access,
       (select json_agg(json_build_object('id', r.id::text, 'kind', r.kind, 'cursor', r.cursor,
           'cursorSeq', r.cursor_seq::text, 'round', r.round::text, 'startedAt', r.started_at, 'isRoutine', r.is_routine,
-          'window', json_build_object('from', ${windowBound('r.window_from')}, 'to', ${windowBound('r.window_to')})))
+          'halvings', r.halvings, 'window', json_build_object('from', ${windowBound('r.window_from')}, 'to', ${windowBound('r.window_to')})))
         from stream r where r.source_id = s.id) as streams
     from source s join target t on t.id = s.target_id left join told n on n.source_id = s.id
     where s.id = ${id}`.execute(db);
@@ -147,20 +149,20 @@ export async function wantReading(db: Db, sourceId: string, isFull = false): Pro
 export async function beginFullReading(
   db: Db,
   state: SourceState,
-  window: Window,
-  isRoutine: boolean,
+  { window, isRoutine, halvings }: Pick<Stream, 'window' | 'isRoutine' | 'halvings'>,
 ): Promise<Stream> {
   const found = await sql<{ id: string; round: string; cursorSeq: string; startedAt: Date | string }>`
     insert into stream (source_id, kind, cursor, cursor_seq, round, window_from, window_to, started_at,
-      is_routine)
+      is_routine, halvings)
     select ${state.id}, 'full', null, 0,
       greatest(coalesce((select max(round) from claim where source_id = ${state.id}), 0),
         coalesce((select max(round) from stream where source_id = ${state.id}), 0)) + 1,
-      ${window.from}::timestamptz, ${window.to}::timestamptz, now(), ${isRoutine}
+      ${window.from}::timestamptz, ${window.to}::timestamptz, now(), ${isRoutine}, ${halvings}
     from source where id = ${state.id} and epoch = ${state.epoch}
     on conflict (source_id, kind) do update
       set cursor = null, cursor_seq = stream.cursor_seq + 1, round = excluded.round, window_from = excluded.window_from,
-        window_to = excluded.window_to, started_at = excluded.started_at, is_routine = excluded.is_routine
+        window_to = excluded.window_to, started_at = excluded.started_at, is_routine = excluded.is_routine,
+        halvings = excluded.halvings
     returning id::text, round::text, cursor_seq::text as "cursorSeq", started_at as "startedAt"`.execute(db);
   const row = found.rows[0];
   if (row === undefined) throw superseded(state.id);
@@ -168,7 +170,15 @@ export async function beginFullReading(
     update source set is_full_wanted = false where id = ${state.id} and wanted_version = ${state.wantedVersion}`.execute(
     db,
   );
-  return { ...row, kind: 'full', cursor: null, window, isRoutine, startedAt: new Date(row.startedAt).toISOString() };
+  return {
+    ...row,
+    kind: 'full',
+    cursor: null,
+    window,
+    isRoutine,
+    halvings,
+    startedAt: new Date(row.startedAt).toISOString(),
+  };
 }
 
 /** The cursor is dead: the stream goes, unless somebody has moved it on meanwhile. Throws `ingest.superseded`. */

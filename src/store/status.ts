@@ -29,6 +29,8 @@ export interface SourceStatus {
    * told), `off`; null: not a kind that has them.
    */
   readonly push: 'live' | 'mailbox' | 'silent' | 'off' | null;
+  /** Until when it is read, where Graph cannot answer for the whole window; null: the whole is read. */
+  readonly readUntil: string | null;
   /** When it last asked us to slow down, so that it is polled less often; null: at its usual pace. */
   readonly slowedAt: string | null;
   /** Why they are not live, where something stands in their way. */
@@ -90,6 +92,8 @@ export async function readStatus(db: Db): Promise<Status> {
       case when s.kind <> 'graph' then null when u.graph_id is null or u.expires_at <= now() then 'off'
         when not ${isHeard} then 'silent' when u.scope = 'mailbox' then 'mailbox' else 'live' end as push,
       case when s.slowed > 0 then to_char(s.slowed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') end as "slowedAt",
+      (select ${iso('r.window_to')} from stream r
+        where r.source_id = s.id and r.kind = 'delta' and r.halvings > 0) as "readUntil",
       u.code as "pushCode", u.reason as "pushReason"
     from source s left join subscription u on u.source_id = s.id left join (
       select source_id, count(*) filter (where series is not null) as shown, count(*) filter (where series is null) as hidden,

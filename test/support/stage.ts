@@ -13,6 +13,7 @@ import { saveSource, saveTarget, saveTenant } from '../../src/store/configuratio
 import { dueSources } from '../../src/store/sources.ts';
 import { dueTargets } from '../../src/store/targets.ts';
 import { startCalDavServer, type CalDavServer, type CalDavServerOptions } from './caldav/server.ts';
+import { controlledClock } from './controlled-clock.ts';
 import { createMigratedDatabase, type TestDatabase } from './database.ts';
 import type { TenantOptions } from './graph/people.ts';
 import { startGraphSimulator, type GraphSimulator, type SimulatorOptions } from './graph/simulator.ts';
@@ -26,6 +27,8 @@ export interface StageOptions {
   readonly between?: (fetch: typeof globalThis.fetch) => typeof globalThis.fetch;
   /** The product's clock; the database keeps its own. */
   readonly clock?: Clock;
+  /** Then product, database and simulator share a clock that starts there and moves by `advance` only. */
+  readonly startsAt?: Date;
 }
 
 export interface Stage {
@@ -38,6 +41,10 @@ export interface Stage {
   restart(): Promise<void>;
   /** As if time had gone by: back-offs are over and every source is to be polled. */
   passTime(): Promise<void>;
+  /** Moves the clock on; only on a stage with `startsAt`. */
+  advance(ms: number): Promise<void>;
+  /** The time on the stage. */
+  now(): Date;
   /** Another process' worth of product on the same database. */
   another(): Promise<Product>;
   target(settings?: Partial<Target>): Promise<Target>;
@@ -83,16 +90,21 @@ export const aGraphSource = (
 
 export async function aStage(options: StageOptions = {}): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'calendar-sync-stage-'));
-  const simulator = await startGraphSimulator(options.simulator);
   const caldav = await startCalDavServer({ auth: 'basic', ...options.caldav });
   const database = await createMigratedDatabase();
+  const { startsAt } = options;
+  const controlled = startsAt === undefined ? null : await controlledClock(database.url, startsAt);
+  const clock = controlled ?? options.clock;
+  const simulator = await startGraphSimulator({
+    ...(controlled === null ? {} : { now: () => controlled.now() }),
+    ...options.simulator,
+  });
   const products: Product[] = [];
   const open = async (): Promise<Product> => {
     const env = readEnv(
       { DATABASE_URL: database.url, DATA_DIR: folder, PORT: '0', ENCRYPTION_KEY: 'ab'.repeat(32), ...options.env },
       folder,
     );
-    const { clock } = options;
     const opened = await compose({
       env,
       log: options.log ?? nullLog,
@@ -125,6 +137,11 @@ export async function aStage(options: StageOptions = {}): Promise<Stage> {
       await sql`update target set not_before = null`.execute(db);
       await sql`update meeting set not_before = null where not_before is not null`.execute(db);
     },
+    async advance(ms) {
+      if (controlled === null) throw new Error('The clock of this stage is not ours.');
+      await controlled.advance(ms);
+    },
+    now: () => clock?.now() ?? new Date(),
     async target(settings = {}) {
       const target = aTarget(caldav.url, settings);
       await saveTarget(product.store.db, product.box, target);

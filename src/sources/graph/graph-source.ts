@@ -185,6 +185,17 @@ export function graphSource({ client, mailbox, calendar: wanted, memory }: Graph
       return result;
     },
 
+    async answers(signal) {
+      try {
+        const session = openSession(client, mailbox, signal);
+        await confirmCalendar(session, await calendarOf(session));
+        return true;
+      } catch {
+        signal.throwIfAborted();
+        return false;
+      }
+    },
+
     instances(window, signal) {
       const session = openSession(client, mailbox, signal);
       return withCalendar(session, (calendar) => listInstances(session, calendar, ownerOf(calendar, mailbox), window));

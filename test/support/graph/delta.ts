@@ -34,6 +34,9 @@ export interface LostState {
   readonly lost: string;
 }
 
+/** More than the server can expand in its time. */
+export const tooLong = { tooLong: true } as const;
+
 export class DeltaStreams {
   private readonly world: World;
   private readonly switches: Switches;
@@ -65,7 +68,14 @@ export class DeltaStreams {
     this.visible = null;
   }
 
-  start(calendar: string, fromMs: number, toMs: number, pageSize: number, rendering: Rendering): DeltaPage {
+  start(
+    calendar: string,
+    fromMs: number,
+    toMs: number,
+    pageSize: number,
+    rendering: Rendering,
+  ): DeltaPage | typeof tooLong {
+    if (this.isTooLong({ calendar, fromMs, toMs })) return tooLong;
     this.count += 1;
     const [id, generation] = [this.count, 100 + this.count];
     const stream: Stream = { id, calendar, fromMs, toMs, known: new Set(), generation, tokens: new Map() };
@@ -74,7 +84,12 @@ export class DeltaStreams {
     return this.page(stream, this.round(groups, true), 0, pageSize, rendering);
   }
 
-  follow(token: string, calendar: string, pageSize: number, rendering: Rendering): DeltaPage | LostState {
+  follow(
+    token: string,
+    calendar: string,
+    pageSize: number,
+    rendering: Rendering,
+  ): DeltaPage | LostState | typeof tooLong {
     const [streamId = 0, generation = 0] = token
       .replace(/^[a-z]+-/, '')
       .split('-')
@@ -86,11 +101,18 @@ export class DeltaStreams {
       // The message tells the generations (microsoft-graph-docs#2350); nobody should parse it.
       return { lost: `The sync state generation is not found; asked ${generation}, held ${kept.join(' ')}` };
     }
+    if (this.isTooLong(stream)) return tooLong;
     if (held.kind === 'delta')
       return this.page(stream, this.round(this.changes(stream, held.since), false), 0, pageSize, rendering);
     // A page may be empty and still have a nextLink (`delta-query-overview.md`, contrib#7790).
     if (held.isGap) return { value: [], next: this.keep(stream, { ...held, isGap: false }) };
     return this.page(stream, held.round, held.offset, pageSize, rendering);
+  }
+
+  private isTooLong({ calendar, fromMs, toMs }: Pick<View, 'calendar' | 'fromMs' | 'toMs'>): boolean {
+    const days = this.switches.longestEndlessDays;
+    if (days === null || toMs - fromMs <= days * 86_400_000) return false;
+    return this.world.itemsOf(calendar).some(({ recurrence }) => recurrence?.range.type === 'noEnd');
   }
 
   private horizon(): number {

@@ -83,6 +83,7 @@ export function answerDelta(call: Call, place: Place): Answer {
     token === null
       ? delta.start(content, ...windowOf(call), size, rendering)
       : delta.follow(token, content, size, rendering);
+  if ('tooLong' in page) return graphError(504, 'UnknownError', '');
   if ('lost' in page) {
     const { status, code, location } = rendering.switches.syncStateError;
     const headers: Record<string, string> = location ? { location: linkTo(call.url, []) } : {};

@@ -59,6 +59,8 @@ export class GraphSimulator {
   latencyMs: number;
   /** Milliseconds of work that each request adds to that; inside a batch each of its requests, one after the other if chained. */
   serviceMs = 0;
+  /** Requests that something before us holds back: they count as in hand, as those that are served at once do. */
+  heldBack = 0;
   /** Minutes that tokens issued from now on live; Entra gives 60 to 90. */
   tokenMinutes: number;
   readonly requests: RecordedRequest[] = [];
@@ -244,7 +246,7 @@ export class GraphSimulator {
       const workMs = call.url.pathname === '/v1.0/$batch' ? 0 : this.serviceMs;
       const slowMs = how && 'slowMs' in how ? how.slowMs : this.latencyMs + workMs;
       if (slowMs > 0) await new Promise((resolve) => setTimeout(resolve, slowMs));
-      const isOver = concurrent > this.switches.mailboxConcurrency;
+      const isOver = concurrent + this.heldBack > this.switches.mailboxConcurrency && meter !== null;
       const answer = isOver ? throttled(this.switches) : await this.answer(call, how);
       if (answer) recorded.status = answer.status;
       write(response, answer, how);

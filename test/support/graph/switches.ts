@@ -37,6 +37,11 @@ export interface Switches {
   removedReason: 'deleted' | 'changed';
   /** Signs of a lost sync state (`delta-query-overview.md`, microsoft-graph-docs#2350); status and code vary. */
   syncStateError: { status: 410 | 400 | 404; code: string; location: boolean };
+  /**
+   * Windows with an endless series in them that are longer than so many days answer 504 UnknownError
+   * (microsoft-graph-docs#6499, msgraph-sdk-dotnet#1568); null: none does.
+   */
+  longestEndlessDays: number | null;
   /** Token generations that are kept; #2350 saw three. */
   keptGenerations: number;
   /** No maximum is documented: 10,080 in current docs, 4,230 until 2025, national clouds may trail. */
@@ -87,6 +92,7 @@ export const defaultSwitches: Switches = {
   orphans: 'singleInstance',
   removedReason: 'deleted',
   syncStateError: { status: 410, code: 'SyncStateNotFound', location: false },
+  longestEndlessDays: null,
   keptGenerations: 3,
   subscriptionMinutes: 10_080,
   calendarSubscriptions: 'accepted',
