@@ -1,6 +1,7 @@
 /**
  * Random histories without end: `node test/soak/reading.ts [first seed] [how many] [steps]`. Each is told as it ends;
- * one that fails is shrunk to the steps that it needs, and told with its switches and its story. Exits with 1 if any did.
+ * one that fails is shrunk to the steps that it needs, and told with its switches and its story. A seed and its steps give
+ * the same history on any machine on any day. Exits with 1 if any did.
  */
 import { randomInt } from 'node:crypto';
 import setUp, { tearDown } from '../support/database-setup.ts';

@@ -15,8 +15,9 @@ import { plusDays, weekdays, type Pattern, type Range } from './graph/patterns.t
 import { directoryOf, type OutlookMailbox } from './graph/people.ts';
 import type { ItemState } from './graph/state.ts';
 import { seededRandom, type Switches } from './graph/switches.ts';
-import { day } from './one-calendar.ts';
+import { day as dayFrom } from './one-calendar.ts';
 import { aStage, type Stage } from './stage.ts';
+import { turnstile, type Turnstile } from './turnstile.ts';
 
 export interface HistoryOutcome {
   readonly comparison: Comparison;
@@ -26,8 +27,16 @@ export interface HistoryOutcome {
   readonly story: readonly string[];
   /** Source states at the end that are not fresh, and series that could not be rebuilt. */
   readonly troubles: readonly string[];
+  /** All requests in order, with their answers: the same for the same seed and steps, wherever it runs. */
+  readonly trace: readonly string[];
 }
 
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+/** A year in which every zone's clocks change as they do today. Histories begin on each of its days. */
+const firstDay = Date.parse('2026-01-01T00:00:00Z');
+/** Share of requests that arrive while the others that are under way are served. */
+const crowdedShare = 0.1;
 const privacies = ['full', 'title', 'busy'] as const;
 const names = ['contoso', 'fabrikam'] as const;
 const zones = ['W. Europe Standard Time', 'Eastern Standard Time', 'UTC', 'Tokyo Standard Time'];
@@ -36,11 +45,21 @@ const zones = ['W. Europe Standard Time', 'Eastern Standard Time', 'UTC', 'Tokyo
 export async function randomHistory(seed: number, steps: number | readonly number[]): Promise<HistoryOutcome> {
   const dialect = chooseDialect(seed);
   // One service for the whole history, whatever becomes of the process that asks it.
-  let service: typeof fetch | null = null;
-  const stage = await aStage({ between: (fetch) => (service ??= inDialect(fetch, dialect)) });
+  let service: Turnstile | null = null;
+  const crowds = seededRandom(seed * 11 + 5);
+  const stage: Stage = await aStage({
+    startsAt: new Date(firstDay + (seed % 365) * dayMs + 8 * hourMs),
+    between: (fetch) => {
+      const onPass = (others: number): void => {
+        stage.simulator.heldBack = others > 0 && crowds() < crowdedShare ? others : 0;
+      };
+      service ??= turnstile(inDialect(fetch, dialect), { seed: seed * 13 + 7, onPass });
+      return service.fetch;
+    },
+  });
   try {
     const which = typeof steps === 'number' ? Array.from({ length: steps }, (_, step) => step) : steps;
-    return await new RandomHistory(stage, seed, dialect).run(which);
+    return await new RandomHistory(stage, seed, dialect).run(which, () => service?.trace ?? []);
   } finally {
     await stage.close();
   }
@@ -112,7 +131,7 @@ class RandomHistory {
     this.privacy = this.pick(privacies);
   }
 
-  async run(steps: readonly number[]): Promise<HistoryOutcome> {
+  async run(steps: readonly number[], trace: () => readonly string[]): Promise<HistoryOutcome> {
     const switches = this.chooseSwitches();
     // The dialect may leave out one form of removals; then both are to be there.
     if (this.dialect.removalsOf !== 'all') switches.seriesDeleted = 'both';
@@ -122,12 +141,14 @@ class RandomHistory {
     await this.begin();
     for (const step of steps) {
       this.random = seededRandom(this.seed * 100_003 + step);
+      await this.stage.advance(this.pick([0, 30_000, hourMs / 6, 3 * hourMs, this.chance(0.1) ? 4 * dayMs : hourMs]));
       if (this.chance(0.6)) this.live();
       if (this.chance(0.25)) this.disturb();
       if (this.chance(0.35)) await this.work();
     }
     const comparison = await this.comeToRest();
-    return { comparison, switches, dialect: this.dialect, story: this.story, troubles: await this.troubles() };
+    const { dialect, story } = this;
+    return { comparison, switches, dialect, story, troubles: await this.troubles(), trace: trace() };
   }
 
   private async begin(): Promise<void> {
@@ -200,7 +221,7 @@ class RandomHistory {
 
   private create(calendar: OutlookCalendar): void {
     this.count += 1;
-    const start = day(Math.floor(this.random() * 60) - 10);
+    const start = this.day(Math.floor(this.random() * 60) - 10);
     const time = this.time();
     const subject = `${this.pick(['Coffee', 'Review', 'Board', 'Travel; "far", away', 'Ärzte 🩺'])} ${this.count}`;
     if (this.chance(0.35)) {
@@ -226,11 +247,11 @@ class RandomHistory {
     this.act(mailbox, subject, {
       renamed: () => calendar.updateEvent(item, { subject: this.renamed(item) }),
       moved: () => {
-        if (item.timing.isAllDay) calendar.updateEvent(item, { start: day(Math.floor(this.random() * 60)) });
-        else calendar.updateEvent(item, { start: `${day(Math.floor(this.random() * 60))}T${this.time()}` });
+        if (item.timing.isAllDay) calendar.updateEvent(item, { start: this.day(Math.floor(this.random() * 60)) });
+        else calendar.updateEvent(item, { start: `${this.day(Math.floor(this.random() * 60))}T${this.time()}` });
       },
       'moved far away': () => {
-        const date = day(this.pick([-400, 1_200]));
+        const date = this.day(this.pick([-400, 1_200]));
         calendar.updateEvent(item, { start: item.timing.isAllDay ? date : `${date}T${this.time()}` });
       },
       deleted: () => calendar.delete(item),
@@ -260,7 +281,7 @@ class RandomHistory {
       },
       'moved once far away': () => {
         if (date === null) return;
-        const to = day(1_000);
+        const to = this.day(1_000);
         calendar.updateOccurrence(item, date, { start: item.timing.isAllDay ? to : `${to}T${this.time()}` });
       },
       rescheduled: () =>
@@ -392,7 +413,7 @@ class RandomHistory {
       await store.transaction((db) => approveDeletions(db, 'me'));
     }
     await this.stage.sync();
-    const window = { from: `${day(-60)}T00:00:00Z`, to: `${day(300)}T00:00:00Z` };
+    const window = { from: `${this.day(-60)}T00:00:00Z`, to: `${this.day(300)}T00:00:00Z` };
     const truths = this.mailboxes.map((mailbox, index) => ({
       source: names[index] ?? '',
       privacy: index === 0 ? ('full' as const) : this.privacy,
@@ -438,7 +459,7 @@ class RandomHistory {
 
   /** An original date of a series in the coming weeks, unless it is the only one left. */
   private occurrence(item: ItemState): string | null {
-    const from = Date.parse(`${day(-20)}T00:00:00Z`);
+    const from = Date.parse(`${this.day(-20)}T00:00:00Z`);
     const dates = instancesOf(item, from, from + 120 * 86_400_000).flatMap(({ date }) => date ?? []);
     return dates.length < 2 ? null : this.pick(dates);
   }
@@ -446,6 +467,10 @@ class RandomHistory {
   private renamed(item: ItemState): string {
     this.count += 1;
     return `${(item.fields.subject ?? '').replace(/ v\d+$/, '')} v${this.count}`;
+  }
+
+  private day(offset: number): string {
+    return dayFrom(offset, this.stage.now());
   }
 
   private time(): string {
