@@ -116,6 +116,7 @@ export async function compose(options: ComposeOptions): Promise<Product> {
     const sources = sourceOpener({
       db: store.db,
       box,
+      log,
       clock,
       fetch: outgoing.fetch,
       ca,

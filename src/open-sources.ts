@@ -2,7 +2,8 @@ import { cached } from './cached.ts';
 import type { SourceConfig } from './config/model.ts';
 import type { Clock } from './shared/clock.ts';
 import { builtInClouds, type Cloud } from './shared/clouds.ts';
-import { SyncError } from './shared/errors.ts';
+import { SyncError, toSyncError } from './shared/errors.ts';
+import type { Log } from './shared/log.ts';
 import type { SecretBox } from './shared/secret-box.ts';
 import { caldavSource, type CalDavCalendarSource } from './sources/caldav/caldav-source.ts';
 import { graphClient, type GraphClient } from './sources/graph/client.ts';
@@ -12,6 +13,7 @@ import type { Source } from './sources/source.ts';
 import { personTokens } from './sources/graph/sign-in.ts';
 import { loadClouds, loadSourceWithSecret, loadTenant } from './store/configuration.ts';
 import type { Db } from './store/database.ts';
+import { recordAudit } from './store/history.ts';
 import { loadSignIn, renewSignIn } from './store/sign-ins.ts';
 import { loadSourceCalendar, saveSourceCalendar } from './store/source-calendars.ts';
 import { version } from './version.ts';
@@ -38,6 +40,7 @@ export type OpenedSource =
 export interface SourceOpenerOptions {
   readonly db: Db;
   readonly box: SecretBox;
+  readonly log: Log;
   readonly clock: Clock;
   readonly fetch: typeof fetch;
   /** PEM texts of authorities to trust, for connections of CalDAV sources' own; null: Node's own choice. */
@@ -49,9 +52,27 @@ export interface SourceOpenerOptions {
 }
 
 /** Opens sources and remembers them: what they learned of their server is worth keeping between runs. */
-export function sourceOpener({ db, box, clock, fetch, ca, isFetchForAll, isOurs }: SourceOpenerOptions): SourceOpener {
+export function sourceOpener({
+  db,
+  box,
+  log,
+  clock,
+  fetch,
+  ca,
+  isFetchForAll,
+  isOurs,
+}: SourceOpenerOptions): SourceOpener {
   const clients = cached<GraphClient>();
   const sources = cached<OpenedSource>((opened) => (opened.kind === 'caldav' ? opened.source.close() : undefined));
+
+  /** Graph, or something in between, tried to lead us and our token elsewhere. */
+  const recordForeignLink = (tenant: string, host: string): void => {
+    log.event('security.foreign_link', { tenant, host });
+    const entry = { actor: 'reader', action: 'security.foreign_link', subject: `tenants/${tenant}`, detail: { host } };
+    recordAudit(db, entry).catch((thrown: unknown) => {
+      log.event('worker.failed', { kind: 'audit', id: tenant, reason: toSyncError(thrown).message });
+    });
+  };
 
   const graph: SourceOpener['graph'] = async (tenantId, mailbox) => {
     const tenant = await loadTenant(db, box, tenantId);
@@ -60,7 +81,8 @@ export function sourceOpener({ db, box, clock, fetch, ca, isFetchForAll, isOurs 
     const clouds: Cloud[] = [...builtInClouds, ...(await loadClouds(db))];
     const cloud = clouds.findLast((one) => one.id === tenant.cloud);
     if (cloud === undefined) throw missing('cloud', tenant.cloud);
-    const options = { cloud, directory, client, fetch, version, clock };
+    const onForeignLink = (host: string): void => recordForeignLink(tenantId, host);
+    const options = { cloud, directory, client, fetch, version, clock, onForeignLink };
     if (credential !== null) return clients(tenantId, [tenant, cloud], () => graphClient({ ...options, credential }));
     if (mailbox === undefined) throw notSignedIn(tenantId, 'a mailbox');
     const signIn = await loadSignIn(db, box, tenantId, mailbox);

@@ -1,6 +1,6 @@
 import { backoffMs } from '../shared/backoff.ts';
 import { SyncError, toSyncError } from '../shared/errors.ts';
-import { recordAudit, recordHistory } from '../store/history.ts';
+import { recordHistory } from '../store/history.ts';
 import { settleHandOver } from '../store/hand-over.ts';
 import type { Lease } from '../store/leases.ts';
 import { endWithdrawal, isWithdrawal, recordWithdrawal } from '../store/withdrawals.ts';
@@ -142,23 +142,11 @@ async function recordRunFailure(run: Run, thrown: unknown): Promise<SyncError> {
     message: error.message,
   });
   if (isWithdrawal(error.code)) await recordWithdrawal(deps.store.db, state.id, error.code);
-  if (error.code === 'graph.foreign_link') await recordSecurity(run, error);
   if (state.config.kind === 'graph' && isThrottled(error)) await recordThrottled(deps.store.db, state.config.tenant);
   if (recovery.kind === 'operator') await handOver(run);
   if (recovery.kind === 'operator')
     deps.log.event('source.paused', { source: state.id, code: error.code, remedy: recovery.remedy });
   return error;
-}
-
-/** Graph, or something in between, tried to lead us and our token elsewhere. */
-async function recordSecurity({ deps, state }: Run, { code }: SyncError): Promise<void> {
-  deps.log.event('security.foreign_link', { source: state.id });
-  await recordAudit(deps.store.db, {
-    actor: 'worker',
-    action: 'security.foreign_link',
-    subject: `sources/${state.id}`,
-    detail: { code },
-  });
 }
 
 /** It asks us to slow down: with 429, or with any answer that names a time. */

@@ -154,7 +154,7 @@ export const EVENTS = {
     'error',
     'A person’s sign-in ends within three days; they have to sign in again on the consent page.',
   ),
-  'security.foreign_link': kind<{ source: string }>(
+  'security.foreign_link': kind<{ tenant: string; host: string }>(
     'error',
     'An answer held a link that leads to another host; it was refused, and no token went there.',
   ),

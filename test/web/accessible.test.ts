@@ -123,7 +123,10 @@ describe.each(['light', 'dark'])('the style, %s', (scheme) => {
 
 /** WCAG 2.2, relative luminance. */
 function luminance(hex: string): number {
-  const digits = hex.length === 4 ? [...hex.slice(1)].map((digit) => digit + digit) : (hex.slice(1).match(/../g) ?? []);
+  const digits =
+    hex.length === 4
+      ? (hex.slice(1).match(/./g) ?? []).map((digit) => digit + digit)
+      : (hex.slice(1).match(/../g) ?? []);
   const [red = 0, green = 0, blue = 0] = digits.map((two) => {
     const part = Number.parseInt(two, 16) / 255;
     return part <= 0.039_28 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;

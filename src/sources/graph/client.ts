@@ -15,6 +15,8 @@ export interface GraphClientOptions extends Pick<TokenOptions, 'cloud' | 'direct
   readonly clock?: Clock;
   /** Longest wait for one answer. */
   readonly timeoutMs?: number;
+  /** Told of each link that leads elsewhere, with its host; such a link is never followed. */
+  readonly onForeignLink?: (host: string) => void;
 }
 
 export interface GraphRequest {
@@ -95,6 +97,7 @@ export function graphClient(options: GraphClientOptions): GraphClient {
 
   const checkLink = (link: string): void => {
     if (URL.canParse(link) && new URL(link).origin === origin) return;
+    options.onForeignLink?.(URL.canParse(link) ? new URL(link).host.slice(0, 100) : 'none');
     throw new SyncError(`Graph gave a link that does not lead to ${host}; it was not followed.`, {
       code: 'graph.foreign_link',
       recovery: {
