@@ -1,11 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { Migrator } from '@mikro-orm/migrations';
-import { MikroORM } from '@mikro-orm/postgresql';
 import { Kysely, PostgresDialect, sql } from 'kysely';
-import { Pool } from 'pg';
+import { Pool, TypeOverrides, type PoolConfig } from 'pg';
 import { SyncError } from '../shared/errors.ts';
-import { entities } from './entities.ts';
-import { migrationClasses } from './migrations.ts';
+import { migrationNames } from './migrations.ts';
 import { finishRestore } from './restored.ts';
 
 /** A connection pool, or the transaction in which it stands. Statements carry bound parameters, never inlined values. */
@@ -31,23 +28,12 @@ export interface StoreOptions {
 
 /** Connects, waits for a server that is still starting, and brings the schema up to date. Throws `store.*`. */
 export async function openStore(url: string, options: StoreOptions = {}): Promise<Store> {
-  const orm = await MikroORM.init({
-    entities,
-    clientUrl: url,
-    pool: { min: 0, max: options.poolSize ?? 10 },
-    extensions: [Migrator],
-    migrations: { migrationsList: migrationClasses, tableName: 'migration', snapshot: false, silent: true },
-    // Repositories take their own forks; the global context is never used for rows.
-    allowGlobalContext: true,
-    discovery: { warnWhenNoEntities: false },
-    logger: () => undefined,
-  });
-  const db = orm.em.getKysely<Record<string, never>>();
+  const db = overPool({ connectionString: url, max: options.poolSize ?? 10 });
   try {
     await waitUntilItAnswers(db, options);
-    await migrate(orm, db);
+    await migrate(url, db);
   } catch (cause) {
-    await orm.close(true);
+    await db.destroy();
     throw cause;
   }
 
@@ -56,14 +42,13 @@ export async function openStore(url: string, options: StoreOptions = {}): Promis
     async transaction(work) {
       for (let attempt = 1; ; attempt += 1) {
         try {
-          // Not the ORM's own transactions: they never give back a connection that breaks within one (its rollback fails).
           return await db.transaction().execute(work);
         } catch (error) {
           if (attempt === 3 || !isSerialisationFailure(error)) throw error;
         }
       }
     },
-    close: () => orm.close(true),
+    close: () => db.destroy(),
   };
 }
 
@@ -75,7 +60,7 @@ export function openPool(
   url: string,
   { size, timeoutMs }: { readonly size: number; readonly timeoutMs: number },
 ): { readonly db: Db; readonly close: () => Promise<void> } {
-  const pool = new Pool({
+  const db = overPool({
     connectionString: url,
     application_name: 'calendar-sync receiver',
     max: size,
@@ -83,12 +68,20 @@ export function openPool(
     connectionTimeoutMillis: timeoutMs,
     statement_timeout: timeoutMs,
   });
+  return { db, close: () => db.destroy() };
+}
+
+/** date, timestamp, timestamptz and interval as the server writes them: exact, and in no zone of ours. */
+const readers = new TypeOverrides();
+for (const oid of [1082, 1114, 1184, 1186]) readers.setTypeParser(oid, (text) => text);
+
+function overPool(config: PoolConfig): Db {
+  const pool = new Pool({ ...config, types: readers });
   // A connection that breaks while nobody uses it is replaced by the next one; whoever uses it is told by his statement.
   // Without a listener of its own, the error of a connection in use would end the process.
   pool.on('error', () => undefined);
   pool.on('connect', (client) => client.on('error', () => undefined));
-  const db = new Kysely<Record<string, never>>({ dialect: new PostgresDialect({ pool }) });
-  return { db, close: () => db.destroy() };
+  return new Kysely<Record<string, never>>({ dialect: new PostgresDialect({ pool }) });
 }
 
 async function waitUntilItAnswers(db: Db, { waitMs = 0, onWaiting, signal }: StoreOptions): Promise<void> {
@@ -138,16 +131,28 @@ function isRefusal(error: unknown): boolean {
 const migrationLock = 727_001;
 
 /** Several processes may start at once: one migrates, the others wait and find nothing to do. */
-async function migrate(orm: { readonly migrator: { up(): Promise<unknown> } }, db: Db): Promise<void> {
+async function migrate(url: string, db: Db): Promise<void> {
   await db.connection().execute(async (connection) => {
     await sql`select pg_advisory_lock(${migrationLock})`.execute(connection);
     try {
-      await orm.migrator.up();
+      if (await isBehind(connection)) {
+        // MikroORM is only loaded where there is something for it to do: it takes longer than all the rest of a start.
+        const { runMigrations } = await import('./migrate.ts');
+        await runMigrations(url);
+      }
       await connection.transaction().execute(finishRestore);
     } finally {
       await sql`select pg_advisory_unlock(${migrationLock})`.execute(connection);
     }
   });
+}
+
+async function isBehind(db: Db): Promise<boolean> {
+  const { rows } = await sql`select from pg_class where oid = to_regclass('migration')`.execute(db);
+  if (rows.length === 0) return true;
+  const seen = await sql<{ name: string }>`select name from migration`.execute(db);
+  const known = new Set(seen.rows.map(({ name }) => name));
+  return migrationNames.some((name) => !known.has(name));
 }
 
 function isSerialisationFailure(error: unknown): boolean {

@@ -4,7 +4,7 @@ import { finished } from 'node:stream/promises';
 import { Client } from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import { SyncError } from '../shared/errors.ts';
-import { migrations } from './migrations.ts';
+import { loadStatements, migrationNames } from './migrations.ts';
 import { pendingRestore, type Strictness } from './restored.ts';
 
 /** The first line of a dump. Then, for each table, a line of JSON, its rows in COPY's text form, and a line `\.`. */
@@ -125,7 +125,7 @@ function readHead(line: string): DumpHead {
     throw damaged('it does not begin as one');
   }
   if (head.format !== 'calendar-sync dump' || head.version !== 1) throw damaged('it does not begin as one');
-  const known = new Set(migrations.map(({ name }) => name));
+  const known = new Set(migrationNames);
   const unknown = (head.migrations ?? []).filter((name) => !known.has(name));
   if (unknown.length === 0) return head as DumpHead;
   throw new SyncError(`The backup is of calendar-sync ${head.program ?? ''}, newer than this one`, {
@@ -174,8 +174,8 @@ async function replaceSchema(client: Client, head: DumpHead): Promise<void> {
       and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')`);
   for (const { name } of functions.rows as { name: string }[]) await client.query(`drop function ${name} cascade`);
   await client.query(migrationTable);
-  for (const { name, statements } of migrations)
-    if (head.migrations.includes(name)) for (const statement of statements()) await client.query(statement);
+  for (const { name, statements } of await loadStatements())
+    if (head.migrations.includes(name)) for (const statement of statements) await client.query(statement);
 }
 
 async function loadTable(

@@ -1,35 +1,44 @@
+import type { Constructor } from '@mikro-orm/core';
 import type { Migration } from '@mikro-orm/migrations';
-import { Initial } from './migrations/20261122-initial.ts';
-import { ConsolidationBooks } from './migrations/20261125-consolidation-books.ts';
-import { FlowSignatures } from './migrations/20261125-mapping-flow-signatures.ts';
-import { Engine } from './migrations/20261125-notify-engine.ts';
-import { Told } from './migrations/20261125-notify-told.ts';
-import { ProductionRestore } from './migrations/20261125-production-restore.ts';
-import { TenantsAccess } from './migrations/20261125-tenants-access.ts';
-import { MembersIndex } from './migrations/20261126-members-index.ts';
-import { ReadingHalvings } from './migrations/20261126-reading-halvings.ts';
-import { ReadingComparison } from './migrations/20261125-reading-comparison.ts';
 
-/** All of them, in the order in which they were landed. Forward only; one that has been released is never changed. */
-export const migrationClasses = [
-  Initial,
-  TenantsAccess,
-  ConsolidationBooks, // one a line: several hands add here
-  Told,
-  ProductionRestore,
-  ReadingComparison,
-  FlowSignatures,
-  Engine,
-  MembersIndex,
-  ReadingHalvings,
-];
+type MigrationClass = Constructor<Migration>;
+type Load = () => Promise<Readonly<Record<string, MigrationClass>>>;
 
-/** Of a migration only the statements: for a schema as it was when a backup was made. */
-export const migrations = migrationClasses.map((Class) => {
-  const statements = (): readonly string[] => {
-    const migration: Migration = new (Class as new () => Migration)();
+/**
+ * All of them under the names by which databases know them, in the order in which they were landed. Forward only; one
+ * that has been released is never changed. Loaded where one has to run, for they bring MikroORM with them.
+ */
+const loaders: Readonly<Record<string, Load>> = {
+  '20261122-initial': () => import('./migrations/20261122-initial.ts'),
+  '20261125-tenants-access': () => import('./migrations/20261125-tenants-access.ts'),
+  '20261125-consolidation-books': () => import('./migrations/20261125-consolidation-books.ts'),
+  '20261125-notify-told': () => import('./migrations/20261125-notify-told.ts'),
+  '20261125-production-restore': () => import('./migrations/20261125-production-restore.ts'),
+  '20261125-reading-comparison': () => import('./migrations/20261125-reading-comparison.ts'),
+  '20261125-mapping-flow-signatures': () => import('./migrations/20261125-mapping-flow-signatures.ts'),
+  '20261125-notify-engine': () => import('./migrations/20261125-notify-engine.ts'),
+  '20261126-members-index': () => import('./migrations/20261126-members-index.ts'),
+  '20261126-reading-halvings': () => import('./migrations/20261126-reading-halvings.ts'),
+};
+
+export const migrationNames: readonly string[] = Object.keys(loaders);
+
+export async function loadMigrations(): Promise<{ readonly name: string; readonly class: MigrationClass }[]> {
+  return await Promise.all(
+    Object.entries(loaders).map(async ([name, load]) => {
+      const [only] = Object.values(await load());
+      if (only === undefined) throw new Error(`Migration ${name} exports no class.`);
+      return { name, class: only };
+    }),
+  );
+}
+
+/** Of each migration only the statements: for a schema as it was when a backup was made. */
+export async function loadStatements(): Promise<{ readonly name: string; readonly statements: readonly string[] }[]> {
+  const all = await loadMigrations();
+  return all.map(({ name, class: Class }) => {
+    const migration = new Class();
     void migration.up();
-    return migration.getQueries().map(String);
-  };
-  return { name: new (Class as new () => Migration)().name ?? Class.name, statements };
-});
+    return { name, statements: migration.getQueries().map(String) };
+  });
+}

@@ -2,7 +2,7 @@
  * jest's globalSetup and globalTeardown for the tests' PostgreSQL: one for the whole run, started when the first test
  * asks for it over a socket of this process, gone with its folder at the end.
  */
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ const SETTINGS = {
 };
 
 export default async function setUp(): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'calendar-sync-test-'));
+  const folder = mkdtempSync(join(roomiest(), 'calendar-sync-test-'));
   chmodSync(folder, 0o711); // root's PostgreSQL runs under another account
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
@@ -45,6 +45,17 @@ export default async function setUp(): Promise<void> {
   server.unref();
   globalThis.testDatabaseRun = run;
   process.env['TEST_DATABASE_SOCKET'] = socketPath; // inherited by jest's workers
+}
+
+/** In memory where there is room: a database is made and dropped for each test, some hundred files each time. */
+function roomiest(): string {
+  const memory = '/dev/shm';
+  try {
+    const { bavail, bsize } = statfsSync(memory);
+    return bavail * bsize > 2 ** 31 ? memory : tmpdir();
+  } catch {
+    return tmpdir();
+  }
 }
 
 export async function tearDown(): Promise<void> {

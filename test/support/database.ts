@@ -20,7 +20,7 @@ const MIGRATED = 'migrated_template';
 export async function createDatabase(template = 'template0'): Promise<TestDatabase> {
   const server = await serverUrl();
   const name = `test_${randomBytes(6).toString('hex')}`;
-  await onServer(server, (client) => client.query(`create database ${name} template ${template}`));
+  await onServer(server, (client) => client.query(`create database ${name} template ${template} strategy file_copy`));
   return {
     url: urlOf(server, name),
     drop: async () => {
