@@ -1,4 +1,4 @@
-import { createObject, davRequest, deleteObject, makeCalendar, syncCollection } from 'tsdav';
+import { createObject, davRequest, deleteObject, makeCalendar, propfind, syncCollection } from 'tsdav';
 import { systemClock, type Clock } from '../shared/clock.ts';
 import { SyncError } from '../shared/errors.ts';
 import { type PutResult, type RemoveResult, readGet, readMakeCalendar, readPut, readRemove } from './answers.ts';
@@ -96,7 +96,8 @@ export interface CalDav {
    */
   changes(calendarHref: string, syncToken: string | null, signal?: AbortSignal): Promise<CalendarChanges>;
   /**
-   * The objects of these hrefs, keyed by the hrefs as given; what is missing is left out. Bodies come through XML: line
+   * The objects of these hrefs, keyed by the hrefs as given; what is missing is left out, and what is larger than 4 MiB
+   * (no event of ours is). Bodies come through XML: line
    * ends are CRLF again, but md5 and etag agree only for what `get` gives.
    */
   multiget(calendarHref: string, hrefs: readonly string[], signal?: AbortSignal): Promise<Map<string, DavObject>>;
@@ -104,6 +105,8 @@ export interface CalDav {
 }
 
 const multigetChunk = 100;
+/** A hundred events are some 100 kB; a client's own may be of any size, and are held in memory several times over. */
+const mostMultigetBytes = 4 * 1024 * 1024;
 const defaultTimeoutMs = 90_000;
 const maxAnswerBytes = 64 * 1024 * 1024;
 const noMail = { 'Schedule-Reply': 'F' };
@@ -119,7 +122,7 @@ export function openCalDav(account: DavAccount, options: DavOptions = {}): CalDa
     timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
     maxAnswerBytes,
   });
-  const { ask, multistatus, find, isSabre } = openConversation(origin, transport, clock);
+  const { ask, multistatus, members, find, isSabre } = openConversation(origin, transport, clock);
   let home: DavHome | null = null;
 
   /** Runs a request below a calendar; a 404 is looked into, for it may mean any of several troubles. */
@@ -176,6 +179,49 @@ export function openCalDav(account: DavAccount, options: DavOptions = {}): CalDa
   async function present(href: string, signal?: AbortSignal): Promise<void> {
     const calendarHref = parentOf(href);
     if (calendarHref !== null) await expectCalendar(calendarHref, undefined, signal);
+  }
+
+  /** Asks for fewer at a time when the answer grows too large, and leaves out what alone is too large. */
+  async function readObjects(
+    calendarHref: string,
+    hrefs: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<[string, DavObject][]> {
+    const asked = new Map(hrefs.map((href) => [hrefKey(href), href]));
+    const body = {
+      'calendar-multiget': {
+        _attributes: { 'xmlns:c': 'urn:ietf:params:xml:ns:caldav', 'xmlns:d': 'DAV:' },
+        'd:prop': { 'd:getetag': {}, 'c:calendar-data': {} },
+        'd:href': [...asked.values()],
+      },
+    };
+    try {
+      // tsdav's own calendarMultiGet throws when a single href is missing, which Cyrus and Radicale say by 404.
+      const { entries } = await within(calendarHref, signal, () =>
+        multistatus(
+          'REPORT',
+          calendarHref,
+          signal,
+          (params) =>
+            davRequest({ ...params, init: { method: 'REPORT', namespace: 'c', body, headers: { depth: '1' } } }),
+          { mostBytes: mostMultigetBytes },
+        ),
+      );
+      return entries.flatMap((entry): [string, DavObject][] => {
+        const href = asked.get(hrefKey(entry.href));
+        const text = calendarDataOf(entry);
+        return href === undefined || text === null ? [] : [[href, { etag: etagOf(entry), body: text }]];
+      });
+    } catch (thrown) {
+      if (!(thrown instanceof DavError) || thrown.code !== 'dav.answer_too_large') throw thrown;
+      if (hrefs.length === 1) return [];
+      const half = Math.ceil(hrefs.length / 2);
+      const [first, second] = [hrefs.slice(0, half), hrefs.slice(half)];
+      return [
+        ...(await readObjects(calendarHref, first, signal)),
+        ...(await readObjects(calendarHref, second, signal)),
+      ];
+    }
   }
 
   return {
@@ -268,7 +314,9 @@ export function openCalDav(account: DavAccount, options: DavOptions = {}): CalDa
 
     async list(calendarHref, signal) {
       const { entries } = await within(calendarHref, signal, () =>
-        find(calendarHref, '1', { 'd:getetag': {}, 'd:resourcetype': {} }, signal),
+        members('PROPFIND', calendarHref, signal, (params) =>
+          propfind({ ...params, depth: '1', props: { 'd:getetag': {}, 'd:resourcetype': {} } }),
+        ),
       );
       return objectsOf(entries, calendarHref).map((entry) => ({ href: entry.href, etag: etagOf(entry) }));
     },
@@ -282,7 +330,7 @@ export function openCalDav(account: DavAccount, options: DavOptions = {}): CalDa
         readChanges(syncToken, calendarHref, {
           presentToken: () => presentToken(calendarHref, signal),
           report: async (token) => {
-            const { entries, syncToken: next } = await multistatus('REPORT', calendarHref, signal, (params) =>
+            const { entries, syncToken: next } = await members('REPORT', calendarHref, signal, (params) =>
               syncCollection({
                 ...params,
                 props: { 'd:getetag': {} },
@@ -303,27 +351,9 @@ export function openCalDav(account: DavAccount, options: DavOptions = {}): CalDa
 
     async multiget(calendarHref, hrefs, signal) {
       const objects = new Map<string, DavObject>();
-      for (let start = 0; start < hrefs.length; start += multigetChunk) {
-        const asked = new Map(hrefs.slice(start, start + multigetChunk).map((href) => [hrefKey(href), href]));
-        const body = {
-          'calendar-multiget': {
-            _attributes: { 'xmlns:c': 'urn:ietf:params:xml:ns:caldav', 'xmlns:d': 'DAV:' },
-            'd:prop': { 'd:getetag': {}, 'c:calendar-data': {} },
-            'd:href': [...asked.values()],
-          },
-        };
-        // tsdav's own calendarMultiGet throws when a single href is missing, which Cyrus and Radicale say by 404.
-        const { entries } = await within(calendarHref, signal, () =>
-          multistatus('REPORT', calendarHref, signal, (params) =>
-            davRequest({ ...params, init: { method: 'REPORT', namespace: 'c', body, headers: { depth: '1' } } }),
-          ),
-        );
-        for (const entry of entries) {
-          const href = asked.get(hrefKey(entry.href));
-          const text = calendarDataOf(entry);
-          if (href !== undefined && text !== null) objects.set(href, { etag: etagOf(entry), body: text });
-        }
-      }
+      for (let start = 0; start < hrefs.length; start += multigetChunk)
+        for (const one of await readObjects(calendarHref, hrefs.slice(start, start + multigetChunk), signal))
+          objects.set(...one);
       return objects;
     },
 

@@ -3,6 +3,7 @@ import type { Clock } from '../shared/clock.ts';
 import { type Answer, type Asked, type Method, expectMultistatus } from './answers.ts';
 import { DavError } from './dav-error.ts';
 import { toHref, toUrl } from './hrefs.ts';
+import { readLongMultistatus } from './long-multistatus.ts';
 import { type Entry, readEntries, readSyncToken } from './multistatus.ts';
 import type { Transport } from './transport.ts';
 
@@ -19,6 +20,13 @@ export interface Multistatus {
   readonly href: string;
 }
 
+interface How {
+  /** tsdav is to leave the answer unread. */
+  readonly isUnread?: boolean;
+  /** A longer answer is not read to its end. */
+  readonly mostBytes?: number;
+}
+
 /** Requests made by tsdav and answers read whole, so that status, headers and body decide what an answer means. */
 export interface Conversation {
   /** Makes the one request of `run`; any status is an answer. */
@@ -27,6 +35,7 @@ export interface Conversation {
     href: string,
     signal: AbortSignal | undefined,
     run: (params: TsdavParams) => Promise<T>,
+    how?: How,
   ) => Promise<{ answer: Answer; asked: Asked; parsed: T }>;
   /** Makes a request that only a readable 207 answers; throws DavError otherwise. */
   readonly multistatus: (
@@ -34,7 +43,10 @@ export interface Conversation {
     href: string,
     signal: AbortSignal | undefined,
     run: (params: TsdavParams) => Promise<DAVResponse[]>,
+    how?: Pick<How, 'mostBytes'>,
   ) => Promise<Multistatus>;
+  /** The same for one that may be long: of each resource only status, etag and resource type are read. */
+  readonly members: Conversation['multistatus'];
   readonly find: (
     href: string,
     depth: '0' | '1',
@@ -48,7 +60,7 @@ export interface Conversation {
 export function openConversation(origin: string, transport: Transport, clock: Clock): Conversation {
   let isSabre = false;
 
-  const ask: Conversation['ask'] = async (method, href, signal, run) => {
+  const ask: Conversation['ask'] = async (method, href, signal, run, { isUnread = false, mostBytes } = {}) => {
     let answer: Answer | undefined;
     const url = toUrl(href, origin);
     const parsed = await run({
@@ -56,8 +68,8 @@ export function openConversation(origin: string, transport: Transport, clock: Cl
       fetch: async (_url, init) => {
         const headers = init?.headers as Record<string, string>;
         const body = typeof init?.body === 'string' ? init.body : null;
-        answer = await transport.send({ method, href, url, headers, body }, signal);
-        return forTsdav(answer);
+        answer = await transport.send({ method, href, url, headers, body, mostBytes }, signal);
+        return isUnread ? nothingToRead : forTsdav(answer);
       },
     });
     if (answer === undefined) throw new Error('tsdav has made no request');
@@ -66,8 +78,8 @@ export function openConversation(origin: string, transport: Transport, clock: Cl
     return { answer, asked, parsed };
   };
 
-  const multistatus: Conversation['multistatus'] = async (method, href, signal, run) => {
-    const { answer, asked, parsed } = await ask(method, href, signal, run);
+  const multistatus: Conversation['multistatus'] = async (method, href, signal, run, how) => {
+    const { answer, asked, parsed } = await ask(method, href, signal, run, how);
     expectMultistatus(answer, asked);
     if (!isReadable(parsed) || !isWhole(answer.body)) throw unreadable(asked);
     return {
@@ -77,9 +89,21 @@ export function openConversation(origin: string, transport: Transport, clock: Cl
     };
   };
 
+  const members: Conversation['members'] = async (method, href, signal, run) => {
+    const { answer, asked } = await ask(method, href, signal, run, { isUnread: true });
+    expectMultistatus(answer, asked);
+    const read =
+      hasDocumentType(answer.body) || !isWhole(answer.body)
+        ? null
+        : await readLongMultistatus(answer.body, answer.url, origin);
+    if (read === null) throw unreadable(asked);
+    return { ...read, href: toHref(answer.url, answer.url, origin) };
+  };
+
   return {
     ask,
     multistatus,
+    members,
     find: (href, depth, props, signal) =>
       multistatus('PROPFIND', href, signal, (params) => propfind({ ...params, depth, props })),
     isSabre: () => isSabre,

@@ -23,6 +23,8 @@ export interface Call extends Pick<Asked, 'method' | 'href'> {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
+  /** Stands in for the account's `maxAnswerBytes`. */
+  readonly mostBytes?: number | undefined;
 }
 
 export interface Transport {
@@ -70,7 +72,7 @@ export function openTransport(origin: string, credentials: Credentials, options:
         isRetried = true;
         continue;
       }
-      const body = await readBody(response, options.maxAnswerBytes, call);
+      const body = await readBody(response, call.mostBytes ?? options.maxAnswerBytes, call);
       return { url, status: response.status, headers: response.headers, body };
     }
   }

@@ -7,7 +7,7 @@ import { lateDeletion } from '../store/objects.ts';
 export interface SeenResource {
   readonly href: string;
   readonly etag: string | null;
-  /** Null: not read. */
+  /** Null: it could not be read. */
   readonly body: string | null;
 }
 
@@ -49,10 +49,11 @@ export function planDrift(input: DriftInput): DriftStep[] {
   const byHref = new Map(input.objects.map((object) => [object.href, object]));
   const changed = input.changed.flatMap(({ href, etag, body }): DriftStep[] => {
     const object = byHref.get(href);
-    if (object === undefined || body === null || !isComparable(object)) return [];
-    if (fingerprintOf(body) === object.fingerprint)
+    if (object === undefined || !isComparable(object)) return [];
+    if (body !== null && fingerprintOf(body) === object.fingerprint)
       return [{ do: 'accept', object, etag, why: 'client-state', isMissing: false }];
-    if (isSent(object.sentBodies, etag, body)) return [{ do: 'rewrite', object, etag, why: 'late-write' }];
+    // Without a body it is larger than any event of ours, or gone since.
+    if (isSent(object.sentBodies, etag, body ?? '')) return [{ do: 'rewrite', object, etag, why: 'late-write' }];
     return [onClientChange(object, etag, 'edited', input.mode)];
   });
   const removed = input.removed.flatMap((href): DriftStep[] => {

@@ -187,7 +187,13 @@ describe.each([inProcess('basic'), inProcess('digest'), ...outside])('$name', ({
 
     it('keeps names apart by case, and odd names whole', async () => {
       const { uid } = fresh();
-      const names = [`${uid}-A1.ics`, `${uid}-a1.ics`, `${uid} +=@ü.ics`];
+      const names = [
+        `${uid}-A1.ics`,
+        `${uid}-a1.ics`,
+        `${uid} +=@ü.ics`,
+        `${uid};,:&'()!$*~#?%25%[].ics`,
+        `${uid}-${'x'.repeat(110)}`,
+      ];
       for (const one of names)
         await dav.put(`${calendar}${encodeURIComponent(one)}`, eventText(one), { ifNoneMatch: '*' });
 

@@ -1,4 +1,7 @@
-/** The whole product on a stage: a simulated Microsoft, a CalDAV server like Baikal, a database of its own. */
+/**
+ * The whole product on a stage: a simulated Microsoft, a CalDAV server like Baikal (or, with CALDAV_URL and
+ * CALDAV_SQLITE, a real one), a database of its own.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +15,7 @@ import { nullLog, type Log } from '../../src/shared/log.ts';
 import { saveSource, saveTarget, saveTenant } from '../../src/store/configuration.ts';
 import { dueSources } from '../../src/store/sources.ts';
 import { dueTargets } from '../../src/store/targets.ts';
+import { realBaikal, startRealBaikal } from './caldav/real-baikal.ts';
 import { startCalDavServer, type CalDavServer, type CalDavServerOptions } from './caldav/server.ts';
 import { controlledClock } from './controlled-clock.ts';
 import { createMigratedDatabase, type TestDatabase } from './database.ts';
@@ -90,7 +94,10 @@ export const aGraphSource = (
 
 export async function aStage(options: StageOptions = {}): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), 'calendar-sync-stage-'));
-  const caldav = await startCalDavServer({ auth: 'basic', ...options.caldav });
+  const caldav =
+    realBaikal === null
+      ? await startCalDavServer({ auth: 'basic', ...options.caldav })
+      : await startRealBaikal(realBaikal, options.caldav);
   const database = await createMigratedDatabase();
   const { startsAt } = options;
   const controlled = startsAt === undefined ? null : await controlledClock(database.url, startsAt);

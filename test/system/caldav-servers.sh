@@ -2,7 +2,9 @@
 # CalDAV servers and clients that are not ours, from Debian: the contract suite on Radicale and Cyrus, each with its own
 # habits (test/contract/caldav-habits.ts), and what we wrote read by vdirsyncer and khal. Installs what is missing; under
 # three minutes. With CALDAV_URL, CALDAV_USERNAME, CALDAV_PASSWORD (and CALDAV_AUTH=digest) the clients, delivery and its
-# faults run on that server too; CALDAV_SQLITE names the database of a Baikal, CALDAV_MAIL_LOG what its mail program got.
+# faults run on that server too; CALDAV_SQLITE names the database of a Baikal, with which whole scenarios run on it (its
+# user alice is made anew each time), CALDAV_MAIL_LOG what its mail program got. What a Baikal's failing storage does to
+# delivery is a command of its own: test/soak/baikal-storage.ts.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 missing=()
@@ -138,7 +140,11 @@ export CALDAV_CLIENTS=1
 if [ -n "${CALDAV_URL:-}" ]; then
   suite "clients of $CALDAV_URL" test/system/caldav-clients
   suite "contract on $CALDAV_URL" test/contract/caldav.test.ts -t 'server outside'
-  suite "delivery to $CALDAV_URL" test/deliver/deliver.test.ts test/scenario/delivery-faults.test.ts
+  suite "delivery to $CALDAV_URL" test/deliver/deliver.test.ts test/deliver/large-calendars.test.ts \
+    test/scenario/delivery-faults.test.ts
+  # The whole product on that Baikal; its users are made in its database.
+  [ -z "${CALDAV_SQLITE:-}" ] || suite "the product on $CALDAV_URL" test/scenario/restore.test.ts \
+    test/scenario/several-objects.test.ts test/scenario/merging-meetings.test.ts
 fi
 echo "caldav servers: $((failed == 0 ? 1 : 0)) of 1 agree (${SECONDS} s)"
 [ "$failed" -eq 0 ]
