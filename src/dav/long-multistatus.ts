@@ -22,7 +22,7 @@ export async function readLongMultistatus(
   url: string,
   origin: string,
 ): Promise<{ readonly entries: Entry[]; readonly syncToken: string | null } | null> {
-  const parser = sax.parser(true, { strictEntities: true });
+  const parser = sax.parser(true);
   const path: string[] = [];
   const entries: Entry[] = [];
   let syncToken: string | null = null;
