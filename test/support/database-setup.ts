@@ -1,8 +1,9 @@
 /**
- * jest's globalSetup and globalTeardown for the tests' PostgreSQL: one for the whole run, started when the first test
- * asks for it over a socket of this process, gone with its folder at the end.
+ * jest's globalSetup and globalTeardown: the run's folder, and in it the tests' PostgreSQL and all temporary files of
+ * tests. The PostgreSQL is one for the whole run, started when the first test asks for it over a socket of this process.
+ * All of it is gone at the end, whatever a test left; of a run that was killed, when the next one begins.
  */
-import { chmodSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,8 +30,14 @@ const SETTINGS = {
 };
 
 export default async function setUp(): Promise<void> {
-  const folder = mkdtempSync(join(roomiest(), 'calendar-sync-test-'));
+  const parent = quickest();
+  removeAbandoned(parent);
+  const folder = mkdtempSync(join(parent, `${prefix}${process.pid}-`));
   chmodSync(folder, 0o711); // root's PostgreSQL runs under another account
+  const temporary = join(folder, 'tmp');
+  mkdirSync(temporary);
+  chmodSync(temporary, 0o1777);
+  process.env['TMPDIR'] = temporary;
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     run.embedded ??= startEmbedded(folder, SETTINGS);
@@ -47,14 +54,23 @@ export default async function setUp(): Promise<void> {
   process.env['TEST_DATABASE_SOCKET'] = socketPath; // inherited by jest's workers
 }
 
+const prefix = 'calendar-sync-test-';
+
 /** In memory where there is room: a database is made and dropped for each test, some hundred files each time. */
-function roomiest(): string {
+function quickest(): string {
   const memory = '/dev/shm';
   try {
     const { bavail, bsize } = statfsSync(memory);
     return bavail * bsize > 2 ** 31 ? memory : tmpdir();
   } catch {
     return tmpdir();
+  }
+}
+
+function removeAbandoned(parent: string): void {
+  for (const name of readdirSync(parent)) {
+    const pid = name.startsWith(prefix) ? /^\d+(?=-)/.exec(name.slice(prefix.length))?.[0] : undefined;
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join(parent, name), { recursive: true, force: true });
   }
 }
 

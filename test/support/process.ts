@@ -38,7 +38,13 @@ export function startProcess(args: readonly string[], options: ProcessOptions): 
   const file = join(import.meta.dirname, '../demo/product.ts');
   const child = spawn(process.execPath, [file, JSON.stringify(options.originMap ?? {}), ...args], {
     cwd: options.folder,
-    env: { PATH: process.env['PATH'], HOST: '127.0.0.1', PORT: '0', ...options.env },
+    env: {
+      PATH: process.env['PATH'],
+      HOST: '127.0.0.1',
+      PORT: '0',
+      NODE_COMPILE_CACHE: join(tmpdir(), 'compile-cache'), // as `npm start` has it; the run's processes share it
+      ...options.env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const events: LogLine[] = [];
