@@ -100,7 +100,7 @@ export function notificationInbox({ db, log, hint }: InboxDeps): Inbox {
       return store(items);
     });
     storing = stored.catch(() => undefined);
-    return { items, stored };
+    return { items, stored: within(stored) };
   };
 
   return {
@@ -112,7 +112,7 @@ export function notificationInbox({ db, log, hint }: InboxDeps): Inbox {
       if (items.length === 0) return;
       const batch = (gathering ??= open());
       for (const item of items) batch.items.push(item);
-      await within(batch.stored);
+      await batch.stored;
     },
   };
 }
@@ -195,12 +195,10 @@ function isState(given: string | null, wantedHash: string): boolean {
 
 /** What takes longer may still be stored; sent again, it costs one reading more. */
 async function within(stored: Promise<void>): Promise<void> {
-  const deadline = new AbortController();
-  const late = pause(storeWithinMs, undefined, { signal: deadline.signal }).then(() => {
-    throw new Error('the database took too long');
-  });
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error('the database took too long')), storeWithinMs);
   try {
-    await Promise.race([stored, late]);
+    await Promise.race([stored, late.promise]);
   } catch (cause) {
     throw new SyncError('The notifications could not be stored; they are to be sent again', {
       code: 'notifications.not_stored',
@@ -208,7 +206,6 @@ async function within(stored: Promise<void>): Promise<void> {
       cause,
     });
   } finally {
-    late.catch(() => undefined);
-    deadline.abort();
+    clearTimeout(timer);
   }
 }

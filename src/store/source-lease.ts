@@ -74,12 +74,19 @@ async function tryTake(
   return { mailbox: row?.mailbox ?? null };
 }
 
-/** A tenant bears what it is asked for: a little more of it, up to the highest pace. Free of cost once that is reached. */
+/**
+ * A tenant bears what it is asked for: a little more of it, up to the highest pace. Free of cost once that is reached; of
+ * many readings that end at once one counts, for none of them waits for another.
+ */
 export async function recordBorne(db: Db, tenantId: string): Promise<void> {
   await sql`
-    insert into tenant_pace (tenant_id, cap) values (${tenantId}, ${firstCap})
-    on conflict (tenant_id) do update set cap = least(tenant_pace.cap + 1 / tenant_pace.cap, ${highestCap})
-      where tenant_pace.cap < ${highestCap}`.execute(db);
+    with present as (
+      select cap from tenant_pace where tenant_id = ${tenantId} and cap < ${highestCap} for update skip locked),
+    more as (
+      update tenant_pace p set cap = least(present.cap + 1 / present.cap, ${highestCap}) from present
+      where p.tenant_id = ${tenantId})
+    insert into tenant_pace (tenant_id, cap) select ${tenantId}, ${firstCap}
+    where not exists (select from tenant_pace where tenant_id = ${tenantId}) on conflict do nothing`.execute(db);
 }
 
 /** A tenant asked us to slow down: half as much of it at a time, one at least. */

@@ -263,7 +263,8 @@ export interface Told {
 /**
  * Stores what Graph told: every source concerned has something to read. Gives, for each of Graph's ids, the sources that
  * it is about; ids that are missing are of no subscription any more. One statement, but for what Graph tells of its
- * subscriptions themselves. It touches no row that a reading holds.
+ * subscriptions themselves. It touches no row that a reading holds, and writes nothing where that changes nothing: for a
+ * source that waits to be read since it was told of last, and that nobody has begun to read, whoever begins reads this too.
  */
 export async function storeTold(
   db: Db,
@@ -279,17 +280,17 @@ export async function storeTold(
       : // Locked in one order, so that two processes that store at the same time wait for each other and no more.
         await sql<{ graphId: string; sourceId: string }>`
           with named as (
-            select u.graph_id, u.source_id from subscription u where u.graph_id = any(${ids}::text[])),
+            select u.graph_id, u.source_id, n.version > n.done_version and l.holder is null as waits
+            from subscription u join source s on s.id = u.source_id left join told n on n.source_id = u.source_id
+              left join lease l on l.name = 'source:' || u.source_id
+            where u.graph_id = any(${ids}::text[])),
           kept as (
             insert into told (source_id, since, at)
-            select distinct n.source_id, now(), now() from named n join source s on s.id = n.source_id
-            where n.graph_id = any(${[...changed, ...removed]}::text[]) order by 1
+            select distinct source_id, now(), now() from named
+            where graph_id = any(${[...changed, ...removed]}::text[]) and waits is not true order by 1
             on conflict (source_id) do update set version = told.version + 1, at = excluded.at,
-              since = case when told.version > told.done_version then told.since else excluded.since end
-            returning source_id)
-          select n.graph_id as "graphId", n.source_id as "sourceId" from named n join source s on s.id = n.source_id
-          where exists (select from kept k where k.source_id = n.source_id)
-            or n.graph_id = any(${reauthorize}::text[])`.execute(db);
+              since = case when told.version > told.done_version then told.since else excluded.since end)
+          select graph_id as "graphId", source_id as "sourceId" from named`.execute(db);
   if (removed.length > 0)
     await sql`
       update subscription set graph_id = null, not_before = null where graph_id = any(${removed}::text[])`.execute(db);

@@ -2,16 +2,19 @@
  * Change notifications against a `serve` process on its embedded database: `node test/bench/notifications.ts`; with
  * `--apart` against a `web` and a `worker` process.
  * How long Graph waits for its 202 at 500 notifications a second, and how long a change takes from its notification
- * until CalDAV shows it. Graph, the CalDAV server and the load come from this process.
+ * until CalDAV shows it. Graph and the CalDAV server are in this process, the load comes from one of its own.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Pool } from 'undici';
 import { startCalDavServer } from '../support/caldav/server.ts';
 import { startGraphSimulator } from '../support/graph/simulator.ts';
 import { aHome, startProcess } from '../support/process.ts';
 import { until } from '../support/until.ts';
+import type { Sent } from './send-evenly.ts';
 
 const seconds = 10;
 const perSecond = 500;
@@ -88,55 +91,38 @@ async function changesUntilShown(): Promise<void> {
   tell(`notification to CalDAV, ${changes} changes`, took);
 }
 
-/** An even stream, whatever the answers take. */
 async function answersUnderLoad(what: string, origin: string): Promise<void> {
-  const subscriptions = simulator.subscriptions();
-  const pool = new Pool(origin, { connections: 50 });
-  const took: number[] = [];
-  const failed: number[] = [];
+  const items = simulator.subscriptions().map((one, index) => ({
+    path: new URL(one.notificationUrl).pathname,
+    body: JSON.stringify({
+      value: [
+        {
+          subscriptionId: one.id,
+          subscriptionExpirationDateTime: one.expiresAt,
+          clientState: one.clientState,
+          changeType: 'updated',
+          tenantId: one.directory,
+          resource: `Users/${one.mailbox}/Events/e${index}`,
+          resourceData: {
+            '@odata.type': '#Microsoft.Graph.Event',
+            '@odata.id': `Users/${one.mailbox}/Events/e${index}`,
+            id: 'e',
+          },
+        },
+      ],
+    }),
+  }));
+  const file = join(home.path, 'load.json');
+  writeFileSync(file, JSON.stringify({ origin, seconds, perSecond, items }));
   const reads = simulator.requests.length;
-  const sending: Promise<void>[] = [];
-  const startedAt = performance.now();
-  for (let sent = 0; sent < seconds * perSecond;) {
-    const due = Math.min(seconds * perSecond, Math.floor(((performance.now() - startedAt) / 1_000) * perSecond));
-    for (; sent < due; sent += 1) sending.push(send(sent));
-    await pause(2);
-  }
-  await Promise.all(sending);
-  const rate = Math.round(took.length / ((performance.now() - startedAt) / 1_000));
+  const sender = spawn(process.execPath, [join(import.meta.dirname, 'send-evenly.ts'), file], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const { took, failed, rate } = JSON.parse(await text(sender.stdout)) as Sent;
   tell(`${what}, ${rate}/s, ${failed.length} not answered by 202`, took.slice(perSecond));
   process.stdout.write(
     `  requests to Graph meanwhile: ${simulator.requests.length - reads} (${mailboxes} calendars)\n`,
   );
-  await pool.close();
-
-  async function send(index: number): Promise<void> {
-    const one = subscriptions[index % subscriptions.length];
-    if (one === undefined) return;
-    const item = {
-      subscriptionId: one.id,
-      subscriptionExpirationDateTime: one.expiresAt,
-      clientState: one.clientState,
-      changeType: 'updated',
-      tenantId: one.directory,
-      resource: `Users/${one.mailbox}/Events/e${index}`,
-      resourceData: {
-        '@odata.type': '#Microsoft.Graph.Event',
-        '@odata.id': `Users/${one.mailbox}/Events/e${index}`,
-        id: 'e',
-      },
-    };
-    const sentAt = performance.now();
-    const { statusCode, body } = await pool.request({
-      path: new URL(one.notificationUrl).pathname,
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ value: [item] }),
-    });
-    await body.dump();
-    if (statusCode === 202) took.push(performance.now() - sentAt);
-    else failed.push(statusCode);
-  }
 }
 
 /** What this machine, busy as it is, leaves to measure against. */

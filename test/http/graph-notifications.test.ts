@@ -10,6 +10,7 @@ import { createLog } from '../../src/shared/log.ts';
 import { SecretBox } from '../../src/shared/secret-box.ts';
 import { saveSource, saveTarget } from '../../src/store/configuration.ts';
 import { openStore, type Store } from '../../src/store/database.ts';
+import { acquireSourceLease } from '../../src/store/source-lease.ts';
 import { dueSources } from '../../src/store/sources.ts';
 import { recordAttempt, recordCreated } from '../../src/store/subscriptions.ts';
 import { createMigratedDatabase, type TestDatabase } from '../support/database.ts';
@@ -140,6 +141,35 @@ describe('the handshake', () => {
     const response = await fetch(address('/api/graph/notifications/guess?validationToken=t'), { method: 'POST' });
     expect(response.status).toBe(404);
     expect(await response.text()).not.toContain('validationToken');
+  });
+});
+
+describe('a source that was told of', () => {
+  const version = async (): Promise<unknown> =>
+    (await sql<{ version: string }>`select version::text from told where source_id = 'c'`.execute(store.db)).rows[0]
+      ?.version;
+
+  it('and waits to be read is not told of again: whoever begins reads that too', async () => {
+    for (let turn = 0; turn < 3; turn += 1) expect(await post({ value: [item('two')] })).toBe(202);
+    expect(await version()).toBe('1');
+    expect(await wanted()).toEqual(['c']);
+  });
+
+  it('and is being read is read once more', async () => {
+    await post({ value: [item('two')] });
+    await acquireSourceLease(store.db, 'c', 'a worker', 60_000, () => false);
+    await post({ value: [item('two')] });
+    expect(await version()).toBe('2');
+    await sql`update lease set holder = null`.execute(store.db);
+    await sql`update told set done_version = 1`.execute(store.db);
+    expect(await wanted()).toEqual(['c']);
+  });
+
+  it('and was read since then is told of again', async () => {
+    await post({ value: [item('two')] });
+    await sql`update told set done_version = version`.execute(store.db);
+    await post({ value: [item('two')] });
+    expect(await wanted()).toEqual(['c']);
   });
 });
 
