@@ -59,6 +59,8 @@ const pages = <T extends z.ZodType>(shape: T) =>
     next: z.nullable(z.string()).describe('Give it as `before` for the next page; null: there is none'),
   });
 const filter = z.string().min(1).optional();
+/** A page of a log. */
+const span = { since: time.optional(), until: time.optional(), before, limit };
 
 /** Types a route's handler by the shapes of its query and body. */
 function route<Q extends z.ZodObject = z.ZodObject, B extends z.ZodObject = z.ZodObject>(
@@ -164,10 +166,7 @@ export const routes: readonly Route[] = [
       target: filter,
       action: filter,
       uid: filter,
-      since: time.optional(),
-      until: time.optional(),
-      before,
-      limit,
+      ...span,
     }),
     answer: pages(shapes.historyShape),
     run: async ({ query }, { store }) => paged(await readHistory(store.db, query), query.limit),
@@ -180,10 +179,7 @@ export const routes: readonly Route[] = [
       actor: filter,
       action: filter,
       subject: filter,
-      since: time.optional(),
-      until: time.optional(),
-      before,
-      limit,
+      ...span,
     }),
     answer: pages(shapes.auditShape),
     run: async ({ query }, { store }) => paged(await readAudit(store.db, query), query.limit),

@@ -61,9 +61,7 @@ export function alarmKeeper(deps: AlarmDeps): AlarmKeeper {
     if (due.length === 0) return;
     const ids = due.map(({ id }) => id);
     try {
-      await channel.send(
-        due.map(({ alarm, at }): Notice => ({ what: alarm.what, alarm: alarm as Notice['alarm'], at })),
-      );
+      await channel.send(due.map(({ alarm, at }): Notice => ({ what: alarm.what, alarm, at })));
       await recordSent(store.db, ids, null);
       log.event('alarm.told', { channel: channel.name, count: due.length });
     } catch (thrown) {

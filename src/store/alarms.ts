@@ -1,47 +1,14 @@
 import { X509Certificate } from 'node:crypto';
 import { sql } from 'kysely';
+import type { Alarm, AlarmFacts, SourceFacts } from '../alarms/find-alarms.ts';
 import type { Db } from './database.ts';
 import { pollSeconds, flowSilence } from './status.ts';
 
 const iso = (expression: string) => sql.raw(`to_char(${expression} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`);
 
-export interface SourceRecord {
-  readonly id: string;
-  readonly kind: string;
-  readonly tenant: string | null;
-  readonly tenantName: string | null;
-  readonly target: string;
-  readonly freshAt: string | null;
-  readonly configuredAt: string;
-  readonly limitSeconds: number;
-  readonly code: string | null;
-  readonly reason: string | null;
-  readonly remedy: string | null;
-}
-
-export interface AlarmRecords {
-  /** The database's clock. */
-  readonly now: Date;
-  readonly sources: readonly SourceRecord[];
-  readonly held: readonly { readonly subject: string; readonly count: number; readonly since: string }[];
-  readonly targets: readonly {
-    readonly id: string;
-    readonly failures: number;
-    readonly code: string | null;
-    readonly reason: string | null;
-    readonly remedy: string | null;
-    readonly gone: readonly string[];
-  }[];
-  readonly credentials: readonly {
-    readonly tenant: string;
-    readonly what: 'secret' | 'certificate';
-    readonly endsAt: string;
-  }[];
-}
-
 /** What alarms are found in. A source may be without proof for `staleAfterSeconds`, or for three of its intervals. */
-export async function readAlarmFacts(db: Db, staleAfterSeconds: number): Promise<AlarmRecords> {
-  const sources = await sql<SourceRecord & { now: string }>`
+export async function readAlarmFacts(db: Db, staleAfterSeconds: number): Promise<Omit<AlarmFacts, 'backup'>> {
+  const sources = await sql<SourceFacts>`
     select s.id, s.kind, t.id as tenant, t.name as "tenantName", s.target_id || '/' || s.calendar_id as target,
       ${iso('s.fresh_at')} as "freshAt", ${iso('s.updated_at')} as "configuredAt",
       case when s.kind = 'powerautomate' then extract(epoch from ${flowSilence})
@@ -52,10 +19,10 @@ export async function readAlarmFacts(db: Db, staleAfterSeconds: number): Promise
     from source s left join tenant t on t.id = s.tenant_id left join subscription u on u.source_id = s.id
     where not coalesce((s.settings->>'isPaused')::boolean, false) and s.yields_to is null
     order by s.position, s.id`.execute(db);
-  const held = await sql<AlarmRecords['held'][number]>`
+  const held = await sql<AlarmFacts['held'][number]>`
     select source_id as subject, count(*)::int as count, ${iso('min(at)')} as since
     from removal where state = 'held' group by source_id order by source_id`.execute(db);
-  const targets = await sql<AlarmRecords['targets'][number]>`
+  const targets = await sql<AlarmFacts['targets'][number]>`
     select t.id, t.failures, t.paused_code as code, t.remedy,
       coalesce(t.paused_reason, (select h.message from sync_history h where h.target_id = t.id and h.status = 'error'
         and h.source_id is null and t.failures > 0 order by h.at desc limit 1)) as reason,
@@ -87,16 +54,7 @@ function endOf(certificate: string | null): string[] {
   }
 }
 
-export interface AlarmRecord {
-  readonly key: string;
-  readonly kind: string;
-  readonly subject: string;
-  readonly message: string;
-  readonly remedy: string | null;
-  readonly since: string;
-}
-
-export interface OpenAlarm extends AlarmRecord {
+export interface OpenAlarm extends Alarm {
   readonly raisedAt: string;
 }
 
@@ -107,7 +65,7 @@ export async function openAlarms(db: Db): Promise<OpenAlarm[]> {
   return rows;
 }
 
-export interface AlarmChange extends AlarmRecord {
+export interface AlarmChange extends Alarm {
   readonly what: 'raised' | 'cleared';
 }
 
@@ -117,12 +75,12 @@ export interface AlarmChange extends AlarmRecord {
  */
 export async function bookAlarms(
   db: Db,
-  alarms: readonly AlarmRecord[],
+  alarms: readonly Alarm[],
   channels: readonly string[],
 ): Promise<AlarmChange[]> {
   const now = JSON.stringify(alarms);
   const fields = sql.raw(`key, kind, subject, message, remedy, ${isoText('since')} as since`);
-  const raised = await sql<AlarmRecord>`
+  const raised = await sql<Alarm>`
     insert into alarm (key, kind, subject, message, remedy, since, raised_at)
     select key, kind, subject, message, remedy, since, clock_timestamp()
     from jsonb_to_recordset(${now}::jsonb) as r(key text, kind text, subject text, message text, remedy text, since timestamptz)
@@ -131,7 +89,7 @@ export async function bookAlarms(
       where alarm.cleared_at is not null
     returning ${fields}`.execute(db);
   const keys = alarms.map(({ key }) => key);
-  const cleared = await sql<AlarmRecord>`
+  const cleared = await sql<Alarm>`
     update alarm set cleared_at = clock_timestamp() where cleared_at is null and not key = any(${keys}::text[])
     returning ${fields}`.execute(db);
   const changes: AlarmChange[] = [

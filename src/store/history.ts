@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import type { Db } from './database.ts';
 
 /** One line of `sync_history`: a write, or a decision that left something out. Never a subject or a body. */
@@ -44,13 +44,8 @@ export interface HistoryRecord {
   readonly counts: Record<string, number> | null;
 }
 
-export interface HistoryQuery {
-  readonly status?: 'ok' | 'error' | undefined;
-  readonly source?: string | undefined;
-  readonly target?: string | undefined;
-  readonly action?: string | undefined;
-  /** The UID that the target shows. */
-  readonly uid?: string | undefined;
+/** Which lines of a log, newest first: of a span of time, and of those as many as make a page. */
+export interface LogPage {
   readonly since?: Date | undefined;
   /** Exclusive. */
   readonly until?: Date | undefined;
@@ -59,22 +54,55 @@ export interface HistoryQuery {
   readonly limit: number;
 }
 
-/** Newest first. */
+export interface HistoryQuery extends LogPage {
+  readonly status?: 'ok' | 'error' | undefined;
+  readonly source?: string | undefined;
+  readonly target?: string | undefined;
+  readonly action?: string | undefined;
+  /** The UID that the target shows. */
+  readonly uid?: string | undefined;
+}
+
+const at = sql.raw(`to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`);
+
 export async function readHistory(db: Db, query: HistoryQuery): Promise<HistoryRecord[]> {
-  const result = await sql<HistoryRecord>`
-    select id::text, to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at, status, action, source_id as source,
-      target_id as target, uid, href, http_status as "httpStatus", code, message, duration_ms as "durationMs", counts
-    from sync_history
-    where (${query.status ?? null}::text is null or status = ${query.status ?? null})
-      and (${query.source ?? null}::text is null or source_id = ${query.source ?? null})
-      and (${query.target ?? null}::text is null or target_id = ${query.target ?? null})
-      and (${query.action ?? null}::text is null or action = ${query.action ?? null})
-      and (${query.uid ?? null}::text is null or meeting_id in (select id from meeting where uid = ${query.uid ?? null}))
-      and (${query.since ?? null}::timestamptz is null or at >= ${query.since ?? null})
-      and (${query.until ?? null}::timestamptz is null or at < ${query.until ?? null})
-      and (${query.before ?? null}::bigint is null or (sync_history.at, sync_history.id) < (
-        select h.at, h.id from sync_history h where h.id = ${query.before ?? null}::bigint))
-    order by sync_history.at desc, id desc limit ${query.limit}`.execute(db);
+  const { uid } = query;
+  return readLog<HistoryRecord>(db, 'sync_history', query, {
+    columns: sql`status, action, source_id as source, target_id as target, uid, href, http_status as "httpStatus", code,
+      message, duration_ms as "durationMs", counts`,
+    wanted: [
+      ...is('status', query.status),
+      ...is('source_id', query.source),
+      ...is('target_id', query.target),
+      ...is('action', query.action),
+      ...(uid === undefined ? [] : [sql<boolean>`meeting_id in (select id from meeting where uid = ${uid})`]),
+    ],
+  });
+}
+
+function is(column: string, value: string | undefined): RawBuilder<boolean>[] {
+  return value === undefined ? [] : [sql<boolean>`${sql.ref(column)} = ${value}`];
+}
+
+async function readLog<Line>(
+  db: Db,
+  log: 'sync_history' | 'audit',
+  { since, until, before, limit }: LogPage,
+  { columns, wanted }: { readonly columns: RawBuilder<unknown>; readonly wanted: readonly RawBuilder<boolean>[] },
+): Promise<Line[]> {
+  const table = sql.table(log);
+  const conditions = [
+    ...wanted,
+    ...(since === undefined ? [] : [sql<boolean>`l.at >= ${since}`]),
+    ...(until === undefined ? [] : [sql<boolean>`l.at < ${until}`]),
+    ...(before === undefined
+      ? []
+      : [sql<boolean>`(l.at, l.id) < (select b.at, b.id from ${table} b where b.id = ${before}::bigint)`]),
+  ];
+  const where = conditions.length === 0 ? sql`` : sql`where ${sql.join(conditions, sql` and `)}`;
+  const result = await sql<Line>`
+    select id::text, ${at} as at, ${columns} from ${table} l ${where}
+    order by l.at desc, l.id desc limit ${limit}`.execute(db);
   return result.rows;
 }
 
@@ -99,31 +127,21 @@ export interface AuditRecord {
   readonly detail: unknown;
 }
 
-export interface AuditQuery {
+export interface AuditQuery extends LogPage {
   readonly actor?: string | undefined;
   /** An action or the beginning of some: `config` means `config.add` too. */
   readonly action?: string | undefined;
   readonly subject?: string | undefined;
-  readonly since?: Date | undefined;
-  /** Exclusive. */
-  readonly until?: Date | undefined;
-  /** Only lines before this one: for the next page. */
-  readonly before?: string | undefined;
-  readonly limit: number;
 }
 
-/** Newest first. */
 export async function readAudit(db: Db, query: AuditQuery): Promise<AuditRecord[]> {
-  const result = await sql<AuditRecord>`
-    select id::text, to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at, actor, action, subject, detail
-    from audit
-    where (${query.actor ?? null}::text is null or actor = ${query.actor ?? null})
-      and (${query.action ?? null}::text is null or action = ${query.action ?? null}
-        or starts_with(action, ${query.action ?? null} || '.'))
-      and (${query.subject ?? null}::text is null or subject = ${query.subject ?? null})
-      and (${query.since ?? null}::timestamptz is null or at >= ${query.since ?? null})
-      and (${query.until ?? null}::timestamptz is null or at < ${query.until ?? null})
-      and (${query.before ?? null}::bigint is null or audit.id < ${query.before ?? null}::bigint)
-    order by audit.id desc limit ${query.limit}`.execute(db);
-  return result.rows;
+  const { action } = query;
+  return readLog<AuditRecord>(db, 'audit', query, {
+    columns: sql`actor, action, subject, detail`,
+    wanted: [
+      ...is('actor', query.actor),
+      ...(action === undefined ? [] : [sql<boolean>`(action = ${action} or starts_with(action, ${action} || '.'))`]),
+      ...is('subject', query.subject),
+    ],
+  });
 }

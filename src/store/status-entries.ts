@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
-import type { Entry, Series } from '../calendar/series.ts';
+import { blankEntry, singleSeries } from '../calendar/blank.ts';
 import { markMeetingsDirty, upsertClaims, type StorableClaim } from './claims.ts';
 import type { Db } from './database.ts';
 import { statusSourcePrefix } from './meetings.ts';
@@ -52,40 +52,12 @@ export async function keepStatusEntries(
 
 function claimOf({ summary, description, firstDay, lastDay }: StatusEntry): StorableClaim {
   const end = new Date(Date.parse(lastDay) + 86_400_000).toISOString().slice(0, 10);
-  const main: Entry = {
-    start: { kind: 'date', date: firstDay },
-    end: { kind: 'date', date: end },
+  const series = singleSeries({
+    ...blankEntry({ kind: 'date', date: firstDay }, { kind: 'date', date: end }),
     summary,
     description,
-    location: null,
-    place: null,
     showAs: 'free',
-    status: 'confirmed',
-    sensitivity: 'normal',
-    importance: 'normal',
-    categories: [],
-    joinUrl: null,
-    dialIn: [],
-    webLink: null,
-    organizer: null,
-    attendees: [],
-    answer: 'none',
-    disallowCounter: false,
-    reminder: null,
-    createdAt: null,
-    lastModifiedAt: null,
-    foreign: [],
-  };
-  const series: Series = {
-    uid: null,
-    slot: '*',
-    main,
-    recurrence: null,
-    excluded: [],
-    overrides: [],
-    list: null,
-    sequence: null,
-  };
+  });
   return {
     key,
     version: null,

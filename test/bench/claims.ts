@@ -6,6 +6,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
+import { blankEntry, singleSeries } from '../../src/calendar/blank.ts';
 import { SecretBox } from '../../src/shared/secret-box.ts';
 import {
   countRemovals,
@@ -181,37 +182,14 @@ function aClaim(key: string): StorableClaim {
     uid: `u${number}`,
     slot: '*',
     series: {
-      uid: `u${number}`,
-      slot: '*',
-      main: {
-        start: moment,
-        end: { ...moment, local: '2027-03-01T10:00:00' },
+      ...singleSeries({
+        ...blankEntry(moment, { ...moment, local: '2027-03-01T10:00:00' }),
         summary: `Changed ${performance.now()}`,
         description: 'Agenda. '.repeat(40),
         location: 'Room 1',
-        place: null,
-        showAs: 'busy',
-        status: 'confirmed',
-        sensitivity: 'normal',
-        importance: 'normal',
-        categories: [],
-        joinUrl: null,
-        dialIn: [],
-        webLink: null,
-        organizer: null,
-        attendees: [],
-        answer: 'none',
-        disallowCounter: false,
         reminder: 15,
-        createdAt: null,
-        lastModifiedAt: null,
-        foreign: [],
-      },
-      recurrence: null,
-      excluded: [],
-      overrides: [],
-      list: null,
-      sequence: null,
+      }),
+      uid: `u${number}`,
     },
     hiddenBy: null,
     detail: 'full',

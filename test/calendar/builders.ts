@@ -1,4 +1,5 @@
 /** Builders for the calendar room's tests: they fill in what a test does not care about. */
+import { blankEntry, singleSeries } from '../../src/calendar/blank.ts';
 import type { Entry, Moment, Override, Series } from '../../src/calendar/series.ts';
 
 export const zoned = (local: string, zone = 'Europe/Berlin'): Moment => ({ kind: 'zoned', local, zone });
@@ -8,44 +9,14 @@ export const floating = (local: string): Moment => ({ kind: 'floating', local })
 
 export function anEntry(change: Partial<Entry> = {}): Entry {
   return {
-    start: zoned('2026-07-01T09:00:00'),
-    end: zoned('2026-07-01T10:00:00'),
+    ...blankEntry(zoned('2026-07-01T09:00:00'), zoned('2026-07-01T10:00:00')),
     summary: 'Stand-up',
-    description: null,
-    location: null,
-    place: null,
-    showAs: 'busy',
-    status: 'confirmed',
-    sensitivity: 'normal',
-    importance: 'normal',
-    categories: [],
-    joinUrl: null,
-    dialIn: [],
-    webLink: null,
-    organizer: null,
-    attendees: [],
-    answer: 'none',
-    disallowCounter: false,
-    reminder: null,
-    createdAt: null,
-    lastModifiedAt: null,
-    foreign: [],
     ...change,
   };
 }
 
 export function aSeries(change: Partial<Series> = {}): Series {
-  return {
-    uid: 'meeting-1',
-    slot: '*',
-    main: anEntry(),
-    recurrence: null,
-    excluded: [],
-    overrides: [],
-    list: null,
-    sequence: null,
-    ...change,
-  };
+  return { ...singleSeries(anEntry()), uid: 'meeting-1', ...change };
 }
 
 /** A series that starts on the first line of its times and repeats. */

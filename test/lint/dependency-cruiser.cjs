@@ -30,7 +30,7 @@ module.exports = {
     room('sources/ics', ['sources/source.ts', 'calendar/', 'shared/']),
     room('sources/powerautomate', ['sources/source.ts', 'calendar/', 'shared/']),
     room('consolidate', ['calendar/', 'shared/']),
-    room('store', ['calendar/', 'consolidate/', 'config/model.ts', 'shared/']),
+    room('store', ['calendar/', 'consolidate/', 'alarms/find-alarms.ts', 'config/model.ts', 'shared/']),
     room('ingest', ['sources/source.ts', 'calendar/', 'config/model.ts', 'consolidate/', 'store/', 'shared/']),
     room('deliver', ['dav/', 'calendar/', 'consolidate/', 'store/', 'shared/']),
     room('alarms', ['shared/']),
