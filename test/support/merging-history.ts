@@ -62,6 +62,8 @@ class MergingHistory {
   private dedupe: Configured['dedupe'] = 'target';
   private strategy: Configured['strategy'] = 'last-write-wins';
   private count = 0;
+  /** Pins that nothing has given another meaning since: by meeting, the source and one of its copies. */
+  private readonly pins = new Map<string, { readonly source: Name; readonly key: string }>();
 
   constructor(world: SeveralTenants, seed: number, options: MergingOptions) {
     this.world = world;
@@ -92,19 +94,21 @@ class MergingHistory {
       const isDisturbed = this.chance(0.2);
       if (isDisturbed && this.options.calmOrder === undefined) this.disturb();
       if (this.chance(0.3)) await this.work();
+      if (this.chance(0.06)) await this.pinOne();
+      if (this.chance(0.06)) await this.restoreOne();
     }
     await this.comeToRest();
     const window = { from: `${day(-80)}T00:00:00Z`, to: `${day(300)}T00:00:00Z` };
-    const shown = this.world.shown();
-    const configured: Configured = {
-      dedupe: this.dedupe,
-      strategy: this.strategy,
-      sources: this.sources.map((source) => ({ ...source, items: this.world.calendar(source.id).events() })),
-    };
+    const sources = this.sources.map((source) => ({ ...source, items: this.world.calendar(source.id).events() }));
+    const rules: Configured = { dedupe: this.dedupe, strategy: this.strategy, sources };
+    const configured: Configured = { ...rules, pins: await this.standingPins(rules) };
+    const all = this.world.shown();
+    const shown = await this.withoutRestored(all);
     await this.pinSome(configured, window);
     await this.restoreSome(configured, window);
     await this.audit();
-    return { difference: compareMerged(configured, shown, window), shown, faults: [...this.found], story: this.story };
+    const difference = compareMerged(configured, shown, window);
+    return { difference, shown: all, faults: [...this.found], story: this.story };
   }
 
   /** Something that a person does in Outlook. */
@@ -257,6 +261,8 @@ class MergingHistory {
         else this.sources = this.sources.filter((_, at) => at !== index);
         break;
     }
+    // A meeting is another one then, or has lost the copy that was pinned.
+    if (change === 'dedupe' || change === 'calendar' || change === 'source') this.pins.clear();
     await this.configure(`the operator changed ${change} (${source?.id ?? ''})`);
   }
 
@@ -406,21 +412,101 @@ class MergingHistory {
     this.watch();
   }
 
+  /** Copies of meetings of which several may show. */
+  private async pinnable(): Promise<readonly { readonly uid: string; readonly source: Name; readonly key: string }[]> {
+    const found = await sql<{ uid: string; source: Name; key: string }>`
+      select m.uid, c.source_id as source, c.key from meeting m join claim c on c.meeting_id = m.id
+      where m.slot = '*' and c.series is not null and m.identity_uid is not null and not starts_with(m.identity, 'merged|')
+        and exists (select from source s where s.id = c.source_id)
+        and (select count(*) from claim o where o.meeting_id = m.id and o.series is not null
+          and exists (select from source s where s.id = o.source_id)) > 1
+      order by c.source_id, c.key`.execute(this.world.stage.product.store.db);
+    return found.rows;
+  }
+
+  /** The operator pins a meeting to one of its copies, or lets go of a pin, while everything goes on. */
+  private async pinOne(): Promise<void> {
+    const { store } = this.world.stage.product;
+    const [known] = this.pins;
+    if (known !== undefined && this.chance(0.3)) {
+      await store.transaction((db) => setPin(db, known[0], null, 'test'));
+      this.pins.delete(known[0]);
+      this.tell(`${known[0]} is pinned no more`);
+      return;
+    }
+    const copies = await this.pinnable();
+    if (copies.length === 0) return;
+    const { uid, source, key } = this.pick(copies);
+    await store.transaction((db) => setPin(db, uid, source, 'test'));
+    this.pins.set(uid, { source, key });
+    this.tell(`${uid} is pinned to ${source} (${key})`);
+  }
+
+  /** What is pinned now, for the model; and whether a pin was lost on the way. */
+  private async standingPins(rules: Configured): Promise<Map<string, string>> {
+    const { db } = this.world.stage.product.store;
+    // A meeting whose copies are all left out has none of them, and its pin all the same.
+    const found = await sql<{ uid: string; pinned: string; source: string | null; key: string | null }>`
+      select m.uid, m.pinned_source_id as pinned, c.source_id as source, c.key
+      from meeting m left join claim c on c.meeting_id = m.id
+      where m.pinned_source_id is not null and m.slot = '*' order by m.id, c.source_id`.execute(db);
+    const pins = new Map<string, string>();
+    for (const { pinned, source, key } of found.rows) {
+      const own = rules.sources.find(({ id }) => id === source);
+      const item = own?.items.find((one) => one.key === key);
+      if (own !== undefined && item !== undefined) pins.set(pinName(rules, own, item), pinned);
+    }
+    for (const [uid, { source, key }] of this.pins)
+      if (
+        rules.sources.some(({ id, items }) => id === source && items.some((item) => item.key === key)) &&
+        !found.rows.some((row) => row.uid === uid && row.pinned === source)
+      )
+        this.found.add(`the pin of ${uid} to ${source} was lost`);
+    return pins;
+  }
+
+  /** The operator takes a single event out of the trash while everything goes on; sources may bring it back or not. */
+  private async restoreOne(): Promise<void> {
+    const { store } = this.world.stage.product;
+    const found = await sql<{ id: string }>`
+      select max(t.id)::text as id from trash t join meeting m on m.id = t.meeting_id
+        join target_calendar k on k.target_id = t.target_id and k.id = t.calendar_id
+      where t.restored_at is null and m.slot = '*' and not starts_with(m.identity, 'merged|')
+        and t.body !~ '(RRULE|RDATE|RECURRENCE-ID)'
+        and not exists (select from trash o where o.meeting_id = m.id and o.body ~ '(RRULE|RDATE|RECURRENCE-ID)')
+      group by m.id order by 1`.execute(store.db);
+    if (found.rows.length === 0) return;
+    const { id } = this.pick(found.rows);
+    const { objects } = await restoreFromTrash(store, id, 'test');
+    this.tell(`${objects} of trash entry ${id} were taken out of the trash`);
+  }
+
+  /** What shows but for what only the operator restored, which must show, and once. */
+  private async withoutRestored(shown: readonly Shown[]): Promise<Shown[]> {
+    const found = await sql<{ uid: string; isShown: boolean }>`
+      select distinct m.uid, not exists (select from claim o join source s on s.id = o.source_id
+        where o.meeting_id = m.id and o.series is not null) as "isShown"
+      from meeting m join claim c on c.meeting_id = m.id
+      where starts_with(c.source_id, 'operator:')`.execute(this.world.stage.product.store.db);
+    const only = new Set(found.rows.filter(({ isShown }) => isShown).map(({ uid }) => uid));
+    for (const uid of only)
+      if (shown.filter((one) => one.uid === uid).length !== 1)
+        this.found.add(`${uid} was restored and shows ${shown.filter((one) => one.uid === uid).length} times`);
+    return shown.filter(({ uid }) => !only.has(uid));
+  }
+
   /** The operator pins some meetings that have several copies, sees them so, and lets the rules decide again. */
   private async pinSome(configured: Configured, window: { from: string; to: string }): Promise<void> {
     const { store } = this.world.stage.product;
-    const found = await sql<{ uid: string; source: string; key: string }>`
-      select m.uid, c.source_id as source, c.key from meeting m join claim c on c.meeting_id = m.id
-      where m.slot = '*' and c.series is not null and m.identity_uid is not null
-        and (select count(*) from claim o where o.meeting_id = m.id and o.series is not null) > 1
-      order by c.source_id, c.key`.execute(store.db);
-    const pins = new Map<string, string>();
+    const copies = await this.pinnable();
+    const pins = new Map(configured.pins);
     const pinned: string[] = [];
-    for (let round = 0; round < 3 && found.rows.length > 0; round += 1) {
-      const { uid, source, key } = this.pick(found.rows);
+    for (let round = 0; round < 3 && copies.length > 0; round += 1) {
+      const { uid, source, key } = this.pick(copies);
       const own = configured.sources.find(({ id }) => id === source);
       const item = own?.items.find((one) => one.key === key);
       if (own === undefined || item === undefined || pinned.includes(uid)) continue;
+      if (configured.pins?.has(pinName(configured, own, item)) === true) continue;
       await store.transaction((db) => setPin(db, uid, source, 'test'));
       pins.set(pinName(configured, own, item), source);
       pinned.push(uid);
@@ -428,10 +514,13 @@ class MergingHistory {
     if (pinned.length === 0) return;
     this.tell([...pins].map(([name, source]) => `${name} is pinned to ${source}`).join(', '));
     await this.world.stage.sync();
-    this.note('while pinned', compareMerged({ ...configured, pins }, this.world.shown(), window));
+    this.note(
+      'while pinned',
+      compareMerged({ ...configured, pins }, await this.withoutRestored(this.world.shown()), window),
+    );
     for (const uid of pinned) await store.transaction((db) => setPin(db, uid, null, 'test'));
     await this.world.stage.sync();
-    this.note('after the pins', compareMerged(configured, this.world.shown(), window));
+    this.note('after the pins', compareMerged(configured, await this.withoutRestored(this.world.shown()), window));
   }
 
   /** The operator puts some of what was deleted back: it shows beside all that the sources show, and changes none of it. */
@@ -454,7 +543,8 @@ class MergingHistory {
     const shown = this.world.shown();
     for (const { uid } of some)
       if (!shown.some((one) => one.uid === uid)) this.found.add(`${uid} was restored and does not show`);
-    const rest = shown.filter((one) => !some.some(({ uid }) => one.uid === uid || one.uid.includes(uid)));
+    const others = await this.withoutRestored(shown);
+    const rest = others.filter((one) => !some.some(({ uid }) => one.uid === uid || one.uid.includes(uid)));
     this.note('beside what was restored', compareMerged(configured, rest, window));
   }
 
