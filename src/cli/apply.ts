@@ -227,6 +227,7 @@ export function diffCommand(named: string | null, options: FileOptions, override
 export function exportCommand(json: boolean, overrides: Overrides): Promise<number> {
   return withProduct(overrides, async ({ product }) => {
     const yaml = renderYaml(await loadModel(product.store.db, product.box));
+    await recordAudit(product.store.db, { actor: 'cli', action: 'config.export', subject: 'configuration' });
     tell(json, { yaml }, [yaml.trimEnd()]);
     return exitCodes.ok;
   });

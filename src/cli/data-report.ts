@@ -1,5 +1,6 @@
 import type { DataReport, FieldReport, SourceReport } from '../report/data-report.ts';
 import { SyncError } from '../shared/errors.ts';
+import { recordAudit } from '../store/history.ts';
 import { exitCodes, table, tell, withProduct, type Overrides } from './context.ts';
 
 /** Tells what becomes of a tenant's data: which field goes where, and how long it stays. For a compliance officer. */
@@ -12,6 +13,7 @@ export function showDataReport(tenant: string, json: boolean, overrides: Overrid
         field: 'tenant',
         recovery: { kind: 'operator', remedy: 'See "calendar-sync export" for those that are configured.' },
       });
+    await recordAudit(product.store.db, { actor: 'cli', action: 'data_report', subject: `tenants/${tenant}` });
     tell(json, report, sentencesOf(report));
     return exitCodes.ok;
   });

@@ -12,9 +12,11 @@ import {
   endTenant,
   forgottenEntries,
   sourcesOfTenant,
+  sourceToForget,
   type ForgottenSource,
   type Removed,
 } from '../store/forget.ts';
+import type { Db } from '../store/database.ts';
 import { exitCodes, tell, withProduct, type Overrides } from './context.ts';
 
 export interface ForgetOptions {
@@ -35,25 +37,31 @@ const undo = new Error('counted, nothing removed');
 const deliveryWaitMs = 120_000;
 const subscriptionWaitMs = 30_000;
 
+/** What is forgotten: a tenant with its sources, or one source of any kind. */
+export interface Forgotten {
+  readonly kind: 'tenant' | 'source';
+  readonly id: string;
+}
+
 /**
- * Removes everything of a tenant: its sources with all that is kept of their words, its credentials, its subscriptions
- * with Graph, its entries in the targets. Prints what was removed where, and what is out of reach. Exits with 1 when
- * something is left.
+ * Removes everything of a tenant or of one source: what is kept of their words, cursors and secrets, subscriptions with
+ * Graph, entries in the targets; of a tenant its credentials too. Prints what was removed where, and what is out of
+ * reach. Exits with 1 when something is left.
  */
-export function forget(tenant: string, options: ForgetOptions, overrides: Overrides): Promise<number> {
+export function forget(what: Forgotten, options: ForgetOptions, overrides: Overrides): Promise<number> {
   return withProduct(overrides, async ({ env, product }) => {
     const { store } = product;
-    const sources = await sourcesOfTenant(store.db, tenant);
-    if (sources === null) throw unknown(tenant);
-    if (options.dryRun) return tellDryRun(product, env, tenant, sources, options.json);
-    if (!options.yes && process.stdin.isTTY) await ask(tenant, sources);
+    const sources = await sourcesOf(store.db, what);
+    if (sources === null) throw unknown(what);
+    if (options.dryRun) return tellDryRun(product, env, what, sources, options.json);
+    if (!options.yes && process.stdin.isTTY) await ask(what, sources);
     const say = (sentence: string): void => {
       if (!options.json) process.stderr.write(`${sentence}\n`);
     };
 
-    const removed = await store.transaction((db) => endSources(db, sources));
+    const removed = await store.transaction((db) => endSources(db, sources, 'cli'));
     const told = await tellGraph(product);
-    const rows = await store.transaction((db) => endTenant(db, tenant, 'cli'));
+    const rows = await store.transaction((db) => endRest(db, what));
     const before = await forgottenEntries(store.db);
     for (const { target } of sources) product.hints.send('deliver', target);
     const left = await clearTargets(product, before, say);
@@ -66,11 +74,13 @@ export function forget(tenant: string, options: ForgetOptions, overrides: Overri
     const remaining = [...left].map(
       ([target, count]) => `${count} entries still stand in ${target}: the worker deletes them once it answers`,
     );
-    const again = namedIn(env, tenant);
-    const notes = [...told, ...outOfReach(env), ...again];
-    tell(options.json, { tenant, removed: [...linesOf({ ...removed, ...rows }), ...entries], remaining, notes }, [
-      `Forgotten: the tenant ${tenant}${sources.length === 0 ? '' : ` with ${sources.map(({ id }) => id).join(', ')}`}.`,
-      ...[...linesOf({ ...removed, ...rows }), ...entries].map(sentenceOf),
+    const again = namedIn(env, what);
+    const notes = [...told, ...outOfReach(env, what), ...again];
+    const lines = [...linesOf({ ...removed, ...rows }), ...entries];
+    const names = sources.map(({ id }) => id).join(', ');
+    tell(options.json, { [what.kind]: what.id, removed: lines, remaining, notes }, [
+      `Forgotten: the ${what.kind} ${what.id}${what.kind === 'source' || names === '' ? '' : ` with ${names}`}.`,
+      ...lines.map(sentenceOf),
       ...remaining,
       '',
       ...notes,
@@ -79,19 +89,29 @@ export function forget(tenant: string, options: ForgetOptions, overrides: Overri
   });
 }
 
+async function sourcesOf(db: Db, { kind, id }: Forgotten): Promise<ForgottenSource[] | null> {
+  if (kind === 'tenant') return sourcesOfTenant(db, id);
+  const source = await sourceToForget(db, id);
+  return source === null ? null : [source];
+}
+
+async function endRest(db: Db, { kind, id }: Forgotten): Promise<Removed> {
+  return kind === 'tenant' ? endTenant(db, id, 'cli') : {};
+}
+
 async function tellDryRun(
   { store }: Product,
   env: Env,
-  tenant: string,
+  what: Forgotten,
   sources: readonly ForgottenSource[],
   json: boolean,
 ): Promise<number> {
   let lines: Line[] = [];
   await store
     .transaction(async (db) => {
-      const removed = await endSources(db, sources);
+      const removed = await endSources(db, sources, 'cli');
       const entries = [...(await forgottenEntries(db))];
-      const rows = await endTenant(db, tenant, 'cli');
+      const rows = await endRest(db, what);
       lines = [
         ...linesOf({ ...removed, ...rows }),
         ...entries.map(([target, count]) => ({ where: `target ${target}`, what: 'entries that only it shows', count })),
@@ -101,9 +121,9 @@ async function tellDryRun(
     .catch((thrown: unknown) => {
       if (thrown !== undo) throw thrown;
     });
-  const notes = [...outOfReach(env), ...namedIn(env, tenant)];
-  tell(json, { tenant, wouldRemove: lines, notes }, [
-    `"forget ${tenant}" would remove:`,
+  const notes = [...outOfReach(env, what), ...namedIn(env, what)];
+  tell(json, { [what.kind]: what.id, wouldRemove: lines, notes }, [
+    `"forget ${what.kind === 'source' ? '--source ' : ''}${what.id}" would remove:`,
     ...lines.map(sentenceOf),
     '',
     ...notes,
@@ -111,16 +131,16 @@ async function tellDryRun(
   return exitCodes.ok;
 }
 
-async function ask(tenant: string, sources: readonly ForgottenSource[]): Promise<void> {
+async function ask({ kind, id: name }: Forgotten, sources: readonly ForgottenSource[]): Promise<void> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   const list = sources.map(({ id, mailbox }) => `${id}${mailbox === null ? '' : ` (${mailbox})`}`).join(', ');
-  process.stderr.write(`All that is kept of ${tenant} is removed, here and in the targets: ${list || 'no sources'}.\n`);
+  process.stderr.write(`All that is kept of ${name} is removed, here and in the targets: ${list || 'no sources'}.\n`);
   try {
-    const answer = await terminal.question(`There is no way back. Type ${tenant} to go on: `);
-    if (answer.trim() !== tenant)
+    const answer = await terminal.question(`There is no way back. Type ${name} to go on: `);
+    if (answer.trim() !== name)
       throw new SyncError('Nothing was removed', {
         code: 'cli.not_confirmed',
-        recovery: { kind: 'operator', remedy: 'Type the id of the tenant, or add --yes.' },
+        recovery: { kind: 'operator', remedy: `Type the id of the ${kind}, or add --yes.` },
       });
   } finally {
     terminal.close();
@@ -190,7 +210,7 @@ function sentenceOf({ where, what, count }: Line): string {
 }
 
 /** What this command cannot remove, by name. */
-function outOfReach(env: Env): string[] {
+function outOfReach(env: Env, { kind }: Forgotten): string[] {
   const folders = [...new Set([join(env.dataDir, 'backups'), resolve('data/backups')])];
   const archives = folders.flatMap((folder) =>
     existsSync(folder)
@@ -204,29 +224,31 @@ function outOfReach(env: Env): string[] {
       ? 'Backups: none were found here. Copies elsewhere hold what they held: delete those made before now.'
       : `Backups hold what they held; delete those made before now: ${archives.join(', ')}, and copies elsewhere.`,
     'Log files hold ids and codes, never words of an event; they go as they are rotated.',
-    'The audit log keeps that the tenant was configured and forgotten, and by whom.',
-    'In Entra the app registration and its consent stay: whoever administers the tenant removes them there.',
-    'Copies of the same meetings that other tenants or sources have are theirs, and go on showing.',
+    `The audit log keeps that the ${kind} was configured and forgotten, and by whom.`,
+    ...(kind === 'tenant'
+      ? ['In Entra the app registration and its consent stay: whoever administers the tenant removes them there.']
+      : []),
+    'Copies of the same meetings that other sources have are theirs, and go on showing.',
   ];
 }
 
 /** The next start would apply the file again. */
-function namedIn({ configFile }: Env, tenant: string): string[] {
+function namedIn({ configFile }: Env, { kind, id }: Forgotten): string[] {
   if (configFile === null || !existsSync(configFile)) return [];
-  const file: unknown = parse(readFileSync(configFile, 'utf8'));
-  const list = (file as { tenants?: unknown } | null)?.tenants;
-  const isNamed = Array.isArray(list) && list.some((one) => (one as { id?: unknown } | null)?.id === tenant);
+  const file = parse(readFileSync(configFile, 'utf8')) as Record<string, unknown> | null;
+  const list = file?.[`${kind}s`];
+  const isNamed = Array.isArray(list) && list.some((one) => (one as { id?: unknown } | null)?.id === id);
   return isNamed
     ? [
-        `${configFile} still names the tenant: take it and its sources out, or the next "apply" or start brings it back.`,
+        `${configFile} still names the ${kind}: take it${kind === 'tenant' ? ' and its sources' : ''} out, or the next "apply" or start brings it back.`,
       ]
     : [];
 }
 
-function unknown(tenant: string): SyncError {
-  return new SyncError(`There is no tenant ${tenant}`, {
+function unknown({ kind, id }: Forgotten): SyncError {
+  return new SyncError(`There is no ${kind} ${id}`, {
     code: 'config.missing_entry',
-    field: 'tenant',
+    field: kind,
     recovery: { kind: 'operator', remedy: 'See "calendar-sync export" for those that are configured.' },
   });
 }

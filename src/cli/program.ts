@@ -281,17 +281,27 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
       code = await showDataReport(tenant, options.json ?? false, overrides);
     });
 
-  command('forget <tenant>', 'Remove everything of a tenant, here and in the targets, and tell what was where.', [
-    'forget contoso --dry-run',
-    'forget contoso --yes',
-  ])
+  command(
+    'forget [tenant]',
+    'Remove everything of a tenant or of one source, here and in the targets, and tell what was where.',
+    ['forget contoso --dry-run', 'forget contoso --yes', 'forget --source icloud-home'],
+  )
+    .option('--source <id>', 'this source alone, of whatever kind')
     .option('--dry-run', 'only count what would be removed')
     .option('--yes', 'ask nothing (a terminal is asked, a script never is)')
     .addOption(json)
-    .action(async (tenant: string, options: Json & { dryRun?: boolean; yes?: boolean }) => {
-      const { dryRun = false, yes = false, json: isJson = false } = options;
-      code = await forget(tenant, { json: isJson, dryRun, yes }, overrides);
-    });
+    .action(
+      async (tenant: string | undefined, options: Json & { source?: string; dryRun?: boolean; yes?: boolean }) => {
+        const { source, dryRun = false, yes = false, json: isJson = false } = options;
+        if ((tenant === undefined) === (source === undefined))
+          throw new InvalidArgumentError('Name either a tenant, or a source with --source.');
+        const what = {
+          kind: tenant === undefined ? ('source' as const) : ('tenant' as const),
+          id: tenant ?? source ?? '',
+        };
+        code = await forget(what, { json: isJson, dryRun, yes }, overrides);
+      },
+    );
 
   const guard = program.command('guard').description('Removals that were too many at once and wait for a decision.');
   command('list', 'List what is held.', ['guard list'], guard)
@@ -504,6 +514,8 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     return code;
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) return tellFailure(thrown, isJson);
+    // Thrown by a command itself: nobody has told of it yet.
+    if (thrown instanceof InvalidArgumentError) return tellFailure(wrongUsage(thrown), isJson);
     // Commander has told the person already; asking for help or the version is no fault.
     if (thrown.exitCode === 0) return exitCodes.ok;
     if (isJson) tellFailure(wrongUsage(thrown), true);

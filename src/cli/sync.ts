@@ -1,3 +1,4 @@
+import { recordAudit } from '../store/history.ts';
 import { loadSource, wantReading } from '../store/sources.ts';
 import { readStatus } from '../store/status.ts';
 import { SyncError } from '../shared/errors.ts';
@@ -48,6 +49,12 @@ export function syncNow(
       }
     };
 
+    await recordAudit(store.db, {
+      actor: 'cli',
+      action: 'sync',
+      subject: id === null ? 'sources' : `sources/${id}`,
+      detail: { full: options.full },
+    });
     const targets = new Set<string>();
     for (const source of ids) {
       await wantReading(store.db, source, options.full);

@@ -26,13 +26,20 @@ export async function sourcesOfTenant(db: Db, tenantId: string): Promise<Forgott
   return rest.rows[0]?.there === true ? [] : null;
 }
 
+/** One source, of whatever kind; null: there is none of this name. */
+export async function sourceToForget(db: Db, id: string): Promise<ForgottenSource | null> {
+  const found = await sql<ForgottenSource>`
+    select id, settings->>'mailbox' as mailbox, target_id as target from source where id = ${id}`.execute(db);
+  return found.rows[0] ?? null;
+}
+
 /**
- * Ends the sources of a tenant with all that is kept of their words: claims, trash and what was restored from it,
+ * Ends sources with all that is kept of their words: claims, trash and what was restored from it,
  * conflicts, history, cursors. What only they showed is marked: it leaves the targets at the next delivery, past the
  * ceiling and without a trace in the trash. The tenant's own rows stay, so that Graph can still be told. Inside the
  * caller's transaction.
  */
-export async function endSources(db: Db, sources: readonly ForgottenSource[]): Promise<Removed> {
+export async function endSources(db: Db, sources: readonly ForgottenSource[], actor: string): Promise<Removed> {
   const removed = new Map<string, number>();
   const ids = sources.map(({ id }) => id);
   const meetings = await sql<{ id: string }>`
@@ -46,6 +53,7 @@ export async function endSources(db: Db, sources: readonly ForgottenSource[]): P
     for (const [table, count] of Object.entries(await deleteRowsOf(db, 'source_id', id)))
       if (!(table in kept)) add(removed, table, count);
     await removeEntry(db, 'source', id);
+    await recordAudit(db, { actor, action: 'source.forget', subject: `sources/${id}` });
   }
   await sql`delete from sync_history where meeting_id = any(${meetingIds}::bigint[])`.execute(db);
   await sql`delete from conflict where meeting_id = any(${meetingIds}::bigint[])`.execute(db);
@@ -90,7 +98,7 @@ export async function endTenant(db: Db, tenantId: string, actor: string): Promis
   await sql`
     delete from lease where name = ${`push:${tenantId}`} or starts_with(name, ${`mailbox:${tenantId}/`})`.execute(db);
   const tenant = await sql<{ id: string }>`delete from tenant where id = ${tenantId} returning id`.execute(db);
-  await recordAudit(db, { actor, action: 'tenant.forget', subject: tenantId });
+  await recordAudit(db, { actor, action: 'tenant.forget', subject: `tenants/${tenantId}` });
   return { ...rows, tenant: tenant.rows.length };
 }
 

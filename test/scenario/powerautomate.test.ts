@@ -5,9 +5,11 @@ import { removeEntry, saveSource } from '../../src/store/configuration.ts';
 import { readHistory } from '../../src/store/history.ts';
 import { readStatus } from '../../src/store/status.ts';
 import { aFlowItem, aFlowSource, flowKey, uidOf, type RawItem } from '../sources/powerautomate/flow-items.ts';
+import { wordsIn } from '../support/dump.ts';
 import { directoryOf, type OutlookMailbox } from '../support/graph/people.ts';
 import { aGraphSource, aStage, type Stage } from '../support/stage.ts';
 import { day } from '../support/one-calendar.ts';
+import { runCli } from '../support/run-cli.ts';
 
 let stage: Stage;
 let url: string;
@@ -444,5 +446,38 @@ describe('a mailbox that a flow and Graph both tell of', () => {
     await post(flowOf('By the flow', 4, { id: key, iCalUId, lastModifiedDateTime: ago(-1) }));
     await deliver();
     expect(titles()).toHaveLength(1);
+  });
+});
+
+describe('forget --source', () => {
+  it('leaves nothing of a flow but the audit log, and nothing of its entries in the target', async () => {
+    await post([event(1, { subject: 'Planted word' }), event(2, { subject: 'Planted word too' })]);
+    await deliver();
+    expect(titles()).toHaveLength(2);
+
+    const counted = await runCli(stage, ['forget', '--source', 'old-flow', '--dry-run', '--json']);
+    expect(JSON.parse(counted.out)).toMatchObject({
+      source: 'old-flow',
+      wouldRemove: expect.arrayContaining([
+        expect.objectContaining({ where: 'database, claim', count: 2 }),
+        expect.objectContaining({ where: 'target me', count: 2 }),
+      ]),
+    });
+    expect(titles()).toHaveLength(2);
+
+    const done = await runCli(stage, ['forget', '--source', 'old-flow']);
+    expect(done).toMatchObject({ code: 0, out: expect.stringContaining('Forgotten: the source old-flow.') });
+    expect(done.out).not.toContain('Entra');
+    expect(titles()).toEqual([]);
+    expect(await wordsIn(stage.product.store.db, ['Planted'])).toEqual([]);
+    const { out } = await runCli(stage, ['audit', '--action', 'source', '--json']);
+    expect(JSON.parse(out)).toMatchObject([{ actor: 'cli', action: 'source.forget', subject: 'sources/old-flow' }]);
+    const again = await runCli(stage, ['forget', '--source', 'old-flow']);
+    expect(again).toMatchObject({ code: 2, err: expect.stringContaining('There is no source old-flow') });
+  });
+
+  it('wants a tenant or a source, not both and not neither', async () => {
+    for (const args of [['forget'], ['forget', 'contoso', '--source', 'old-flow']])
+      expect(await runCli(stage, args)).toMatchObject({ code: 2, err: expect.stringContaining('--source') });
   });
 });
