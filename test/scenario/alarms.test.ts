@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { sql } from 'kysely';
 import { openAlarms } from '../../src/store/alarms.ts';
+import { beside } from '../support/beside.ts';
 import { startMailServer, type MailServer } from '../support/mail-server.ts';
 import { at, oneCalendar, type OneCalendar } from '../support/one-calendar.ts';
 
@@ -59,14 +60,6 @@ afterEach(async () => {
   await mail.close();
   await new Promise((resolve) => hook.close(resolve));
 });
-
-/** The operator's own addresses are reached; all others are the clouds'. */
-function beside(clouds: typeof fetch): typeof fetch {
-  return (input, init) => {
-    const url = input instanceof Request ? input.url : String(input);
-    return url.startsWith('http://127.0.0.1:') ? fetch(input, init) : clouds(input, init);
-  };
-}
 
 const db = () => world.stage.product.store.db;
 const keep = () => world.stage.product.alarms.keep();

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runProgram } from '../../src/cli/program.ts';
+import { beside } from './beside.ts';
 import type { Stage } from './stage.ts';
 
 export interface CliResult {
@@ -38,7 +39,7 @@ export async function runCli(
     return true;
   };
   try {
-    const code = await runProgram(args, { fetch: stage.simulator.fetch });
+    const code = await runProgram(args, { fetch: beside(stage.simulator.fetch) });
     return { code, out, err };
   } finally {
     process.stdout.write = writeOut;
