@@ -5,12 +5,15 @@ import { builtInClouds, type Cloud } from './shared/clouds.ts';
 import { SyncError, toSyncError } from './shared/errors.ts';
 import type { Log } from './shared/log.ts';
 import type { SecretBox } from './shared/secret-box.ts';
+import { learnedFrom, readBehaviours, type Learned } from './sources/graph/behaviours.ts';
 import { caldavSource, type CalDavCalendarSource } from './sources/caldav/caldav-source.ts';
 import { graphClient, type GraphClient } from './sources/graph/client.ts';
 import { graphSource, type CalendarMemory, type GraphCalendarSource } from './sources/graph/graph-source.ts';
 import { icsSource } from './sources/ics/ics-source.ts';
 import type { Source } from './sources/source.ts';
+import type { GraphCredential, Tokens } from './sources/graph/tokens.ts';
 import { personTokens } from './sources/graph/sign-in.ts';
+import { loadBehaviours, saveMet } from './store/behaviours.ts';
 import { loadClouds, loadSourceWithSecret, loadTenant } from './store/configuration.ts';
 import type { Db } from './store/database.ts';
 import { recordAudit } from './store/history.ts';
@@ -21,8 +24,11 @@ import { version } from './version.ts';
 const signInTimeoutMs = 60_000;
 
 export interface SourceOpener {
-  /** Signs in with the tenant's own app; one client per tenant. Throws SyncError. */
-  graph(tenantId: string, mailbox?: string): Promise<GraphClient>;
+  /**
+   * Signs in with the tenant's own app; one client per tenant. With a `fetch` of the caller's, a client apart from the
+   * others, which knows nothing of what they learned. Throws SyncError.
+   */
+  graph(tenantId: string, mailbox?: string, own?: typeof fetch): Promise<GraphClient>;
   /**
    * Opens a source as it is configured now. `access`, a digest of all that it is reached by, saves asking the database
    * where it is what it was last time. Throws SyncError when its settings or secrets cannot be used.
@@ -74,7 +80,16 @@ export function sourceOpener({
     });
   };
 
-  const graph: SourceOpener['graph'] = async (tenantId, mailbox) => {
+  const learnedOf = async (tenantId: string): Promise<{ learned: Learned; probedAt: Date | null }> => {
+    const { json, probedAt } = await loadBehaviours(db, tenantId);
+    const learned = learnedFrom(readBehaviours(json), clock.now(), (question, answer) => {
+      // Only a help for the next start: should it fail, it is met again.
+      saveMet(db, tenantId, question, { answer, by: 'reading', at: clock.now().toISOString() }).catch(() => undefined);
+    });
+    return { learned, probedAt };
+  };
+
+  const graph: SourceOpener['graph'] = async (tenantId, mailbox, own) => {
     const tenant = await loadTenant(db, box, tenantId);
     if (tenant === null) throw missing('tenant', tenantId);
     const { credential, directory, client } = tenant;
@@ -82,8 +97,15 @@ export function sourceOpener({
     const cloud = clouds.findLast((one) => one.id === tenant.cloud);
     if (cloud === undefined) throw missing('cloud', tenant.cloud);
     const onForeignLink = (host: string): void => recordForeignLink(tenantId, host);
-    const options = { cloud, directory, client, fetch, version, clock, onForeignLink };
-    if (credential !== null) return clients(tenantId, [tenant, cloud], () => graphClient({ ...options, credential }));
+    const { learned, probedAt } =
+      own === undefined ? await learnedOf(tenantId) : { learned: undefined, probedAt: null };
+    const base = { cloud, directory, client, fetch: own ?? fetch, version, clock, onForeignLink };
+    const options = learned === undefined ? base : { ...base, learned };
+    const make = (name: string, settings: unknown[], credential: GraphCredential | Tokens): GraphClient =>
+      own === undefined
+        ? clients(name, [...settings, probedAt], () => graphClient({ ...options, credential }))
+        : graphClient({ ...options, credential });
+    if (credential !== null) return make(tenantId, [tenant, cloud], credential);
     if (mailbox === undefined) throw notSignedIn(tenantId, 'a mailbox');
     const signIn = await loadSignIn(db, box, tenantId, mailbox);
     if (signIn === null) throw notSignedIn(tenantId, mailbox);
@@ -94,12 +116,10 @@ export function sourceOpener({
         save: (renewed) => renewSignIn(db, box, tenantId, mailbox, renewed),
       },
     );
-    return clients(`${tenantId} ${mailbox.toLowerCase()}`, [tenant, cloud, signIn.signedInAt], () =>
-      graphClient({ ...options, credential: person }),
-    );
+    return make(`${tenantId} ${mailbox.toLowerCase()}`, [tenant, cloud, signIn.signedInAt], person);
   };
 
-  const make = (config: SourceConfig, client: GraphClient | null): OpenedSource => {
+  const openWith = (config: SourceConfig, client: GraphClient | null): OpenedSource => {
     switch (config.kind) {
       case 'graph': {
         if (client === null) throw missing('tenant', config.tenant);
@@ -138,7 +158,7 @@ export function sourceOpener({
       if (config === null) throw missing('source', id);
       const client = config.kind === 'graph' ? await graph(config.tenant, config.mailbox) : null;
       // A client made anew (another secret) makes a source of it anew.
-      const opened = sources(id, [config, client === null ? 0 : serialOf(client)], () => make(config, client));
+      const opened = sources(id, [config, client === null ? 0 : serialOf(client)], () => openWith(config, client));
       if (access === undefined) last.delete(id);
       else last.set(id, { access, opened });
       return opened;

@@ -11,10 +11,13 @@ import {
   deleteSubscription,
   isOurAddress,
   listSubscriptions,
+  readBehaviours,
   renewSubscription,
   resourceOf,
+  subscriptionHabits,
   type GraphClient,
 } from '../sources/graph/subscriptions.ts';
+import { saveMet } from '../store/behaviours.ts';
 import { recordHistory } from '../store/history.ts';
 import type { Store } from '../store/database.ts';
 import {
@@ -91,10 +94,12 @@ export function subscriptionKeeper(deps: SubscriptionDeps): SubscriptionKeeper {
     const last = listedAt.get(tenantId);
     return deps.publicUrl !== null && (last === undefined || deps.clock.now().getTime() - last >= dayMs);
   };
-  const planOf = ({ tenantId, sources, subscriptions }: TenantPush): Step[] =>
-    isListDue(tenantId)
-      ? [{ do: 'list' }]
-      : planSubscriptions({ now: deps.clock.now(), publicUrl: deps.publicUrl, sources, subscriptions });
+  const planOf = ({ tenantId, sources, subscriptions, behaviours }: TenantPush): Step[] => {
+    if (isListDue(tenantId)) return [{ do: 'list' }];
+    const now = deps.clock.now();
+    const habits = subscriptionHabits(readBehaviours(behaviours), now);
+    return planSubscriptions({ now, publicUrl: deps.publicUrl, sources, subscriptions, habits });
+  };
 
   const keepTenant = async (tenantId: string, signal: AbortSignal): Promise<void> => {
     for (let round = 0; round < mostRounds; round += 1) {
@@ -240,19 +245,18 @@ async function create(tenant: Tenant, step: Extract<Step, { do: 'create' }>): Pr
   switch (outcome.kind) {
     case 'done': {
       const life = lifeOf(deps, outcome);
-      if (await recordCreated(store.db, sourceId, clientStateHash, { ...life, at: deps.clock.now() }))
+      if (await recordCreated(store.db, sourceId, clientStateHash, { ...life, at: deps.clock.now() })) {
+        if (scope === 'mailbox') await recordMailboxScope(store.db, sourceId, mailboxOnly);
         await tellCreated(deps, sourceId, step.why, scope, minutesOf(deps, outcome.expiresAt));
-      else await deleteSubscription(client, outcome.graphId, signal);
+      } else await deleteSubscription(client, outcome.graphId, signal);
       return false;
     }
     case 'shorter':
       await recordShorter(store.db, sourceId, outcome.minutes);
+      await recordMet(tenant, outcome.minutes);
       return false;
     case 'not-this-calendar':
-      await recordMailboxScope(store.db, sourceId, {
-        code: 'graph.calendar_subscription_refused',
-        reason: 'Graph tells of changes of the whole mailbox only, perhaps not of this calendar; it is polled as well.',
-      });
+      await recordMailboxScope(store.db, sourceId, mailboxOnly);
       return false;
     case 'duplicate':
       if (step.failures === 0) await recordDuplicate(store.db, sourceId);
@@ -264,6 +268,17 @@ async function create(tenant: Tenant, step: Extract<Step, { do: 'create' }>): Pr
       await postpone(tenant, step, outcome.error, outcome);
       return outcome.error.code === 'graph.notifications_unreachable';
   }
+}
+
+const mailboxOnly = {
+  code: 'graph.calendar_subscription_refused',
+  reason: 'Graph tells of changes of the whole mailbox only, perhaps not of this calendar; it is polled as well.',
+};
+
+/** For new subscriptions of the tenant, whatever a probe found before: a life that was not refused yet. */
+async function recordMet({ deps, push }: Tenant, minutes: number): Promise<void> {
+  const at = deps.clock.now().toISOString();
+  await saveMet(deps.store.db, push.tenantId, 'subscriptionMinutes', { answer: `${minutes + 1}`, by: 'reading', at });
 }
 
 async function renew(tenant: Tenant, step: Extract<Step, { do: 'renew' }>): Promise<void> {

@@ -105,6 +105,7 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
       ${isHeard} and exists (select from subscription u where u.source_id = s.id and ${isLivePush}) as "hasPush",
       ${sourceCeiling} as ceiling,
       md5(concat(s.settings, s.secret_sealed, (select n::text from tenant n where n.id = s.tenant_id),
+        (select a.probed_at::text from tenant_access a where a.tenant_id = s.tenant_id),
         (select string_agg(c::text, '' order by c.id) from cloud c))) as access,
       (select json_agg(json_build_object('id', r.id::text, 'kind', r.kind, 'cursor', r.cursor,
           'cursorSeq', r.cursor_seq::text, 'round', r.round::text, 'startedAt', r.started_at, 'isRoutine', r.is_routine,

@@ -34,6 +34,8 @@ export interface TenantPush {
   readonly isKnown: boolean;
   readonly sources: readonly WatchedSourceRow[];
   readonly subscriptions: readonly SubscriptionState[];
+  /** What is known of how its Graph answers, as it is stored. */
+  readonly behaviours: unknown;
 }
 
 const iso = (column: string) =>
@@ -63,6 +65,10 @@ export async function loadPush(db: Db, tenantId: string | null = null): Promise<
       exists (select from tenant t where t.id = tenant_id) as "isKnown"
     from subscription where ${tenantId}::text is null or tenant_id = ${tenantId}
     order by source_id`.execute(db);
+  const known = await sql<{ tenantId: string; behaviours: unknown }>`
+    select tenant_id as "tenantId", behaviours from tenant_access
+    where behaviours is not null and (${tenantId}::text is null or tenant_id = ${tenantId})`.execute(db);
+  const behaviours = new Map(known.rows.map((row) => [row.tenantId, row.behaviours]));
   const ids = new Set([...sources.rows, ...subscriptions.rows].map((row) => row.tenantId));
   return [...ids].toSorted().map((id) => {
     const own = subscriptions.rows.filter((row) => row.tenantId === id);
@@ -73,6 +79,7 @@ export async function loadPush(db: Db, tenantId: string | null = null): Promise<
         .filter((row) => row.tenantId === id)
         .map(({ id: source, mailbox, calendar }) => ({ id: source, mailbox, calendar })),
       subscriptions: own.map(({ isKnown: _, ...row }) => row),
+      behaviours: behaviours.get(id) ?? null,
     };
   });
 }

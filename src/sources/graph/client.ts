@@ -1,6 +1,7 @@
 import { Client, ResponseType, type Context, type Middleware } from '@microsoft/microsoft-graph-client';
 import { systemClock, type Clock } from '../../shared/clock.ts';
 import { SyncError } from '../../shared/errors.ts';
+import { learnedFrom, SMALLEST_PAGE, type Learned } from './behaviours.ts';
 import { classify, networkFault, readFailure, type FailedAnswer } from './errors.ts';
 import { limiter } from './limiter.ts';
 import { tokens, type GraphCredential, type TokenOptions, type Tokens } from './tokens.ts';
@@ -17,6 +18,18 @@ export interface GraphClientOptions extends Pick<TokenOptions, 'cloud' | 'direct
   readonly timeoutMs?: number;
   /** Told of each link that leads elsewhere, with its host; such a link is never followed. */
   readonly onForeignLink?: (host: string) => void;
+  /** What is known of this Graph already; not there: nothing. */
+  readonly learned?: Learned;
+}
+
+/** What an answer is asked to look like. */
+export interface Wishes {
+  readonly ids: 'immutable' | 'ordinary';
+  /** Windows or IANA name. */
+  readonly zone: string;
+  readonly body: 'html' | 'text';
+  /** Rows of a page. */
+  readonly pageSize: number;
 }
 
 export interface GraphRequest {
@@ -26,6 +39,8 @@ export interface GraphRequest {
   readonly to: { readonly path: string; readonly query?: Readonly<Record<string, string>> } | { readonly link: string };
   /** Whether the answer comes in pages. */
   readonly isPaged?: boolean;
+  /** Other than a reading's; for trying what comes of it. */
+  readonly wishes?: Partial<Wishes>;
   readonly signal: AbortSignal;
 }
 
@@ -63,14 +78,12 @@ export interface GraphClient {
   checkLink(link: string): void;
   /** Ours. */
   readonly version: string;
-  /** How little detail this cloud can give of a series, found out by asking: see `rebuild`. */
-  readonly learned: { detail: number };
+  /** What this Graph can be asked for, found out by asking. */
+  readonly learned: Learned;
 }
 
 /** Graph throttles an app at four at once per mailbox; one stays free for others that use the app. */
 const PER_MAILBOX = 3;
-const PAGE_SIZE = 100;
-const SMALLEST_PAGE = 10;
 const TIMEOUT_MS = 60_000;
 /** What smaller pages may help against. */
 const tooMuch = new Set(['graph.overloaded', 'graph.timeout']);
@@ -93,6 +106,7 @@ export function graphClient(options: GraphClientOptions): GraphClient {
   const { credential } = options;
   const keys = 'get' in credential ? credential : tokens({ ...options, credential, clock, timeoutMs });
   const limit = limiter(PER_MAILBOX);
+  const learned = options.learned ?? learnedFrom({}, clock.now());
   const pageSizes = new Map<string, number>();
 
   const checkLink = (link: string): void => {
@@ -116,10 +130,10 @@ export function graphClient(options: GraphClientOptions): GraphClient {
     ),
   });
 
-  const requestTo = (to: string, attempt: Attempt, pageSize: number | null, signal: AbortSignal): SdkRequest =>
+  const requestTo = (to: string, attempt: Attempt, wishes: Partial<Wishes>, signal: AbortSignal): SdkRequest =>
     sdk
       .api(to)
-      .headers({ Prefer: prefer(pageSize), 'User-Agent': `calendar-sync/${version}` })
+      .headers({ Prefer: prefer(wishes), 'User-Agent': `calendar-sync/${version}` })
       .options({ signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) })
       .middlewareOptions([attempt])
       .responseType(ResponseType.RAW);
@@ -137,12 +151,13 @@ export function graphClient(options: GraphClientOptions): GraphClient {
     }
   };
 
-  const ask = async ({ mailbox, to, isPaged, signal }: GraphRequest): Promise<unknown> => {
+  const ask = async ({ mailbox, to, isPaged, wishes, signal }: GraphRequest): Promise<unknown> => {
     signal.throwIfAborted();
     const attempt = new Attempt();
-    const pageSize = pageSizes.get(mailbox) ?? PAGE_SIZE;
+    const pageSize = pageSizes.get(mailbox) ?? learned.pageSize;
     if ('link' in to) attempt.link = to.link;
-    const request = requestTo('link' in to ? to.link : to.path, attempt, isPaged ? pageSize : null, signal);
+    const wished = { ...(isPaged ? { pageSize } : {}), ...wishes };
+    const request = requestTo('link' in to ? to.link : to.path, attempt, wished, signal);
     if ('path' in to) request.query(encoded(to.query ?? {}));
     const shrinkAfter = (failure: SyncError): SyncError => {
       if (isPaged && tooMuch.has(failure.code))
@@ -153,14 +168,14 @@ export function graphClient(options: GraphClientOptions): GraphClient {
       throw thrown instanceof SyncError ? shrinkAfter(thrown) : thrown;
     });
     if (answer.ok) {
-      if (isPaged) pageSizes.set(mailbox, Math.min(PAGE_SIZE, pageSize + SMALLEST_PAGE));
+      if (isPaged) pageSizes.set(mailbox, Math.min(learned.pageSize, pageSize + SMALLEST_PAGE));
       return parse(body, host);
     }
     throw shrinkAfter(classify(readFailure(answer.status, body, answer.headers), clock.now()));
   };
   return {
     version,
-    learned: { detail: 0 },
+    learned,
     checkLink,
     async signIn(how) {
       return { roles: rolesOf(await (how?.isFresh === true ? keys.renew() : keys.get())) };
@@ -169,7 +184,7 @@ export function graphClient(options: GraphClientOptions): GraphClient {
       request.signal.throwIfAborted();
       const attempt = new Attempt();
       const path = request.do === 'create' ? '/subscriptions' : `/subscriptions/${encodeURIComponent(request.id)}`;
-      const sdkRequest = requestTo(path, attempt, null, request.signal);
+      const sdkRequest = requestTo(path, attempt, {}, request.signal);
       const { answer, body } = await exchange(sent(sdkRequest, request), attempt);
       if (answer.ok) return { kind: 'ok', json: body === '' ? null : parse(body, host) };
       const refusal = readFailure(answer.status, body, answer.headers);
@@ -195,9 +210,13 @@ export function graphClient(options: GraphClientOptions): GraphClient {
  * UTC because local times without offset are ambiguous in autumn; html so that links and paragraphs survive; immutable
  * ids survive a move between calendars.
  */
-function prefer(pageSize: number | null): string {
-  const wishes = ['IdType="ImmutableId"', 'outlook.timezone="UTC"', 'outlook.body-content-type="html"'];
-  return [...wishes, ...(pageSize === null ? [] : [`odata.maxpagesize=${pageSize}`])].join(', ');
+function prefer({ ids, zone, body, pageSize }: Partial<Wishes>): string {
+  return [
+    ...(ids === 'ordinary' ? [] : ['IdType="ImmutableId"']),
+    `outlook.timezone="${zone ?? 'UTC'}"`,
+    `outlook.body-content-type="${body ?? 'html'}"`,
+    ...(pageSize === undefined ? [] : [`odata.maxpagesize=${pageSize}`]),
+  ].join(', ');
 }
 
 type SdkRequest = ReturnType<Client['api']>;

@@ -1,4 +1,5 @@
 /** Decides what is to be done about Graph's change notifications. Pure: rows and a moment in, steps out. */
+import type { SubscriptionHabits } from './behaviours.ts';
 
 /** A source that is to be watched. */
 export interface WatchedSource {
@@ -74,6 +75,8 @@ export interface Situation {
   readonly sources: readonly WatchedSource[];
   /** Rows of the same tenant, those of removed sources included. */
   readonly subscriptions: readonly Subscription[];
+  /** What a probe found of them; not there: nothing. */
+  readonly habits?: SubscriptionHabits;
 }
 
 /** Below what older clouds grant (4,230 minutes); current documents say 10,080 (`change-notifications-subscription-lifetime.md`). */
@@ -87,7 +90,7 @@ const SHORTER_MINUTES = [1_400, 180, SHORTEST_MINUTES];
  * What to do about one tenant's subscriptions now; nothing when all is as it should be or must wait. What does not fit
  * any more is deleted first and made anew by the next plan.
  */
-export function planSubscriptions({ now, publicUrl, sources, subscriptions }: Situation): Step[] {
+export function planSubscriptions({ now, publicUrl, sources, subscriptions, habits }: Situation): Step[] {
   const known = new Map(subscriptions.map((one) => [one.sourceId, one]));
   const watched = new Map(publicUrl === null ? [] : sources.map((source) => [source.id, source]));
   const isDue = (one: Subscription): boolean => isPast(one.notBefore, now);
@@ -113,8 +116,7 @@ export function planSubscriptions({ now, publicUrl, sources, subscriptions }: Si
   const renewed = new Set<string>();
   const others = [...watched.values()].flatMap((source): Step[] => {
     const one = known.get(source.id);
-    if (one === undefined)
-      return [{ do: 'create', source, scope: 'calendar', minutes: LIFE_MINUTES, failures: 0, why: 'new' }];
+    if (one === undefined) return [{ do: 'create', source, ...firstWish(habits), failures: 0, why: 'new' }];
     if (misfits.has(source.id) || !isDue(one)) return [];
     const { graphId, minutes, failures } = one;
     if (graphId === null || isPast(one.expiresAt, now)) {
@@ -126,6 +128,18 @@ export function planSubscriptions({ now, publicUrl, sources, subscriptions }: Si
     return [{ do: 'renew', sourceId: source.id, graphId, minutes, failures }];
   });
   return [...removals, ...others];
+}
+
+/**
+ * What is asked for first; a refusal leads on from there, whatever was found before. A minute less than the longest life
+ * that is granted, for the clocks differ.
+ */
+function firstWish(habits: SubscriptionHabits | undefined): { readonly scope: Scope; readonly minutes: number } {
+  const longest = habits?.minutes ?? null;
+  return {
+    scope: habits?.perCalendar === false ? 'mailbox' : 'calendar',
+    minutes: longest === null ? LIFE_MINUTES : Math.max(SHORTEST_MINUTES, longest - 1),
+  };
 }
 
 function misfit(

@@ -1,6 +1,7 @@
 import type { Window } from '../../shared/window.ts';
 import { SyncError } from '../../shared/errors.ts';
 import type { Claim, Rebuilt } from '../source.ts';
+import type { AskedPart, Learned } from './behaviours.ts';
 import { allItems, calendarPath, confirmCalendar, isCode, orPlain, pathSegment, type Session } from './calendars.ts';
 import { checkSeries, type Evidence } from './check-series.ts';
 import type { Members } from './members.ts';
@@ -14,8 +15,8 @@ export interface RebuildContext {
   readonly calendar: WireCalendar;
   readonly owner: Owner;
   readonly window: Window;
-  /** Shared by all rebuilds of a tenant: how much of `DETAILS` its cloud understands. */
-  readonly learned: { detail: number };
+  /** Shared by all rebuilds of a tenant: what its cloud can be asked for. */
+  readonly learned: Learned;
   /** Version of this program: another may map the same series otherwise. */
   readonly program: string;
   /** Told which occurrences a master has. */
@@ -32,22 +33,6 @@ const FIELDS = [
   'createdDateTime,lastModifiedDateTime,webLink',
 ].join(',');
 const SEQUENCE = `singleValueExtendedProperties($filter=id eq '${SEQUENCE_PROPERTY}')`;
-/**
- * What can be asked of a master, most first. National clouds trail: occurrenceId is not in the metadata
- * (msgraph-metadata#827), the other two came to v1.0 in May 2025. A 400 leads to the next.
- */
-const DETAILS: readonly Readonly<Record<string, string>>[] = [
-  {
-    $select: `${FIELDS},occurrenceId,cancelledOccurrences,exceptionOccurrences`,
-    $expand: `exceptionOccurrences,${SEQUENCE}`,
-  },
-  { $select: `${FIELDS},cancelledOccurrences,exceptionOccurrences`, $expand: `exceptionOccurrences,${SEQUENCE}` },
-  { $select: FIELDS, $expand: SEQUENCE },
-  { $select: FIELDS },
-  {},
-];
-/** The first of these that asks for an event by itself. */
-const WITHOUT_PARTS = 2;
 /** How often a series may change under our eyes before we come back later. */
 const MAX_READS = 3;
 const MAX_SETTLED = 10_000;
@@ -178,7 +163,7 @@ async function gather(key: string, master: WireEvent, context: RebuildContext): 
   const { session } = context;
   const bounds = { startDateTime: context.window.from, endDateTime: context.window.to };
   const fields = { ...bounds, $select: 'id,type,start,end,isAllDay,originalStart' };
-  const rows = await orPlain(fields, (query) => session.getPage(`${eventPath(key, context)}/instances`, query));
+  const rows = await instancePage(`${eventPath(key, context)}/instances`, fields, context);
   const instances = (await allItems(session, rows)).map(readEvent);
   const ids = instances.flatMap(({ id }) => id ?? []);
   context.occurrences.note(keyOf(master, key), ids);
@@ -240,23 +225,75 @@ async function zoneOfMailbox(session: Session): Promise<KnownZone | null> {
   }
 }
 
-/** A whole event with as much detail as this cloud gives. */
+/** The first page of a series' instances; what a cloud refuses to be asked for is asked for once. */
+async function instancePage(
+  path: string,
+  { $select, ...bounds }: Readonly<Record<string, string>> & { readonly $select: string },
+  { session, learned }: RebuildContext,
+): Promise<unknown> {
+  if (!learned.knows('instanceFields')) return session.getPage(path, bounds);
+  let isRefused = false;
+  const page = await orPlain({ ...bounds, $select }, (query) => {
+    isRefused = query['$select'] === undefined;
+    return session.getPage(path, query);
+  });
+  if (isRefused) learned.refused(['instanceFields']);
+  else learned.answered(['instanceFields']);
+  return page;
+}
+
+type EventPart = Exclude<AskedPart, 'instanceFields'>;
+
+const eventParts: readonly EventPart[] = ['occurrenceId', 'seriesParts', 'sequence', 'fields'];
+
+/** What to ask for, most first, of what this cloud is not known to refuse: parts are left out singly, then together. */
+function attemptsOf(learned: Learned): (readonly EventPart[])[] {
+  if (!learned.knows('fields')) return [[]];
+  const known = eventParts.filter((part) => learned.knows(part));
+  const without = (...left: readonly EventPart[]): readonly EventPart[] => known.filter((part) => !left.includes(part));
+  const attempts = [
+    known,
+    without('occurrenceId'),
+    without('occurrenceId', 'seriesParts'),
+    without('sequence'),
+    without('occurrenceId', 'sequence'),
+    without('occurrenceId', 'seriesParts', 'sequence'),
+    [],
+  ];
+  return [...new Map(attempts.map((parts) => [parts.join(), parts])).values()];
+}
+
+function queryFor(parts: readonly EventPart[]): Record<string, string> {
+  if (!parts.includes('fields')) return {};
+  const hasParts = parts.includes('seriesParts');
+  const expand = [...(hasParts ? ['exceptionOccurrences'] : []), ...(parts.includes('sequence') ? [SEQUENCE] : [])];
+  const select = [
+    FIELDS,
+    ...(parts.includes('occurrenceId') ? ['occurrenceId'] : []),
+    ...(hasParts ? ['cancelledOccurrences', 'exceptionOccurrences'] : []),
+  ];
+  return { $select: select.join(','), ...(expand.length === 0 ? {} : { $expand: expand.join(',') }) };
+}
+
+/** A whole event with as much detail as this cloud gives: a 400 leads to the next attempt. */
 async function readWhole(key: string, context: RebuildContext): Promise<WireEvent> {
   const { learned } = context;
+  const attempts = attemptsOf(learned);
+  const [most = []] = attempts;
   let isLearned = true;
-  for (let detail = learned.detail; ; detail += 1) {
-    const query = DETAILS[detail];
-    const isLast = detail >= DETAILS.length - 1;
+  for (let index = 0; ; index += 1) {
+    const parts = attempts[index] ?? [];
     try {
-      const event = readEvent(await getEvent(key, context, query ?? {}));
-      if (isLearned) learned.detail = Math.max(learned.detail, detail);
+      const event = readEvent(await getEvent(key, context, queryFor(parts)));
+      if (isLearned) learned.answered(parts);
+      if (isLearned) learned.refused(most.filter((part) => !parts.includes(part)));
       return event;
     } catch (thrown) {
       // Some parts of one event may be more than Graph can give (D#2270); that says nothing of others.
-      if (isCode(thrown, 'graph.server_error') && detail < WITHOUT_PARTS) {
+      if (isCode(thrown, 'graph.server_error') && parts.includes('seriesParts')) {
         isLearned = false;
-        detail = WITHOUT_PARTS - 1;
-      } else if (isLast || !isCode(thrown, 'graph.request_refused')) throw thrown;
+        index = attempts.findIndex((one) => !one.includes('seriesParts')) - 1;
+      } else if (index >= attempts.length - 1 || !isCode(thrown, 'graph.request_refused')) throw thrown;
     }
   }
 }

@@ -6,6 +6,7 @@ import type { FailedAnswer } from './errors.ts';
 import { shorterLife, type Listed, type Scope, type WatchedSource } from './plan-subscriptions.ts';
 import { readCollection } from './wire.ts';
 
+export { readBehaviours, subscriptionHabits } from './behaviours.ts';
 export type { GraphClient } from './client.ts';
 
 export interface Addresses {
