@@ -7,6 +7,7 @@ import { SyncError } from '../shared/errors.ts';
 import { isOwn, listCalendars, openSession } from '../sources/graph/calendars.ts';
 import { networkFault } from '../sources/graph/errors.ts';
 import { loadClouds, loadModel, loadTenant } from '../store/configuration.ts';
+import { behavioursLine } from './doctor-behaviours.ts';
 import { readStatus } from '../store/status.ts';
 import { mailboxesOf } from '../store/tenant-access.ts';
 
@@ -72,6 +73,7 @@ export async function checkTenant(
     });
     if (!isOpen) closed.push(mailbox);
   }
+  await check(`${name}: behaviours`, () => behavioursLine(product, tenant.id, new Date()));
   if (cloud !== undefined && named.length > 0)
     await check(`${name}: notifications`, () => pushLine(product, env, tenant));
   return stop('the mailbox cannot be read', closed);

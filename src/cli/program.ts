@@ -19,6 +19,7 @@ import { showHistory } from './history.ts';
 import { pin, showPins } from './pin.ts';
 import { listJobs, retryJobs } from './jobs.ts';
 import { plan } from './plan.ts';
+import { probe } from './probe.ts';
 import { retireLegacy } from './retire-legacy.ts';
 import { approve, loadFromStdin, mark, restore, status } from './restore.ts';
 import { rotateKey } from './rotate-key.ts';
@@ -148,6 +149,48 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     .action(async (options: Json) => {
       code = await doctor(options.json ?? false, overrides);
     });
+
+  command(
+    'probe <tenant>',
+    'Ask a tenant how its Graph answers where that is not known for sure, and read accordingly. Reads only.',
+    [
+      'probe contoso',
+      'probe contoso --calendars',
+      'probe agency --mailbox kim@agency.example --save ./agency-probe',
+      'probe contoso --subscribe --json',
+    ],
+  )
+    .option('--mailbox <address...>', 'ask these instead of the calendars that sources read')
+    .option('--calendars', 'only list the calendars, with names and ids, for the configuration')
+    .option('--subscribe', 'also make subscriptions of an hour and end them at once; the service must run')
+    .option('--save <folder>', 'where the scrubbed exchanges go, instead of DATA_DIR/probes/<tenant>-<time>')
+    .option('--no-save', 'keep the answers, but no exchanges')
+    .addOption(json)
+    .addHelpText(
+      'after',
+      `
+What is asked, and what each answer changes, is printed as a table. Nothing of subjects, bodies, names or addresses is
+printed or saved, but by --calendars; times stay. Where nothing is kept, the exit code tells: 3 when Graph refused.`,
+    )
+    .action(
+      async (
+        tenant: string,
+        {
+          mailbox = [],
+          calendars = false,
+          subscribe = false,
+          save,
+          json: isProgram = false,
+        }: Json & { mailbox?: string[]; calendars?: boolean; subscribe?: boolean; save?: string | boolean },
+      ) => {
+        const where = typeof save === 'string' ? save : save === false ? false : null;
+        code = await probe(
+          tenant,
+          { json: isProgram, mailboxes: mailbox, calendars, subscribe, save: where },
+          overrides,
+        );
+      },
+    );
 
   command(
     'sign-in <tenant> <mailbox>',

@@ -232,14 +232,12 @@ async function instancePage(
   { session, learned }: RebuildContext,
 ): Promise<unknown> {
   if (!learned.knows('instanceFields')) return session.getPage(path, bounds);
-  let isRefused = false;
-  const page = await orPlain({ ...bounds, $select }, (query) => {
-    isRefused = query['$select'] === undefined;
-    return session.getPage(path, query);
+  return orPlain({ ...bounds, $select }, async (query) => {
+    const page = await session.getPage(path, query);
+    if (query['$select'] === undefined) learned.refused(['instanceFields']);
+    else learned.answered(['instanceFields']);
+    return page;
   });
-  if (isRefused) learned.refused(['instanceFields']);
-  else learned.answered(['instanceFields']);
-  return page;
 }
 
 type EventPart = Exclude<AskedPart, 'instanceFields'>;
