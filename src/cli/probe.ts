@@ -55,7 +55,10 @@ export function probe(tenantId: string, options: ProbeOptions, overrides: Overri
     const places = placesOf(read, options.mailboxes);
     if (places.length === 0) throw nothingToProbe(tenantId);
     if (options.calendars) return listOnly(product, tenant, places, options.json);
-    return ask({ env, product, tenant, places, options });
+    return ask({ env, product, tenant, places, options }).catch((thrown: unknown) => {
+      process.stderr.write('Nothing is kept of this probe.\n');
+      throw thrown;
+    });
   });
 }
 
