@@ -7,7 +7,6 @@ import type { Tenant } from '../config/model.ts';
 import { builtInClouds, type Cloud } from '../shared/clouds.ts';
 import { SyncError } from '../shared/errors.ts';
 import type { Window } from '../shared/window.ts';
-import { isOwn, listCalendars, openSession } from '../sources/graph/calendars.ts';
 import type { GraphClient } from '../sources/graph/client.ts';
 import { recordExchanges } from '../sources/graph/probe/exchange.ts';
 import { gather, nothingToProbe, type Gathered, type Place } from '../sources/graph/probe/gather.ts';
@@ -22,14 +21,13 @@ import { loadClouds, loadModel } from '../store/configuration.ts';
 import { recordAudit } from '../store/history.ts';
 import { notificationSecret } from '../store/subscriptions.ts';
 import { version } from '../version.ts';
+import { requireTenant } from './consent.ts';
 import { exitCodes, table, tell, withProduct, type Overrides } from './context.ts';
 
 export interface ProbeOptions {
   readonly json: boolean;
   /** Instead of those that sources read. */
   readonly mailboxes: readonly string[];
-  /** Only list the calendars, names and all. */
-  readonly calendars: boolean;
   readonly subscribe: boolean;
   /** Null: below DATA_DIR; false: nowhere. */
   readonly save: string | null | false;
@@ -46,15 +44,13 @@ const dayMs = 86_400_000;
  */
 export function probe(tenantId: string, options: ProbeOptions, overrides: Overrides): Promise<number> {
   return withProduct(overrides, async ({ env, product }) => {
-    const model = await loadModel(product.store.db, product.box);
-    const tenant = model.tenants.find(({ id }) => id === tenantId);
-    if (tenant === undefined) throw noSuchTenant(tenantId, model.tenants);
-    const read = model.sources.flatMap((source): Place[] =>
+    const tenant = await requireTenant(product, tenantId);
+    const { sources } = await loadModel(product.store.db, product.box);
+    const read = sources.flatMap((source): Place[] =>
       source.kind === 'graph' && source.tenant === tenantId ? [source] : [],
     );
     const places = placesOf(read, options.mailboxes);
     if (places.length === 0) throw nothingToProbe(tenantId);
-    if (options.calendars) return listOnly(product, tenant, places, options.json);
     return ask({ env, product, tenant, places, options }).catch((thrown: unknown) => {
       process.stderr.write('Nothing is kept of this probe.\n');
       throw thrown;
@@ -232,38 +228,6 @@ const words: Readonly<Record<string, string>> = {
   list: 'dates singly',
 };
 
-/** The one output with names in it: for choosing what to write into the configuration. */
-async function listOnly(product: Product, tenant: Tenant, places: readonly Place[], json: boolean): Promise<number> {
-  const signal = AbortSignal.timeout(120_000);
-  const mailboxes = [...new Map(places.map(({ mailbox }) => [mailbox.toLowerCase(), mailbox])).values()];
-  const rows: {
-    mailbox: string;
-    name: string;
-    id: string;
-    kind: string;
-    owner: string | null;
-    color: string | null;
-  }[] = [];
-  for (const mailbox of mailboxes) {
-    const client = await product.sources.graph(tenant.id, mailbox);
-    for (const calendar of await listCalendars(openSession(client, mailbox, signal))) {
-      const kind = calendar.isDefault ? 'default' : isOwn(calendar, mailbox) ? 'own' : 'copy: read it at its owner';
-      const { id, name, owner, color } = calendar;
-      rows.push({ mailbox, name, id, kind, owner: owner.address, color });
-    }
-  }
-  const cells = rows.map(({ mailbox, name, kind, owner, color, id }) => [
-    mailbox,
-    name,
-    kind,
-    owner ?? '',
-    color ?? '',
-    id,
-  ]);
-  tell(json, { calendars: rows }, table(['mailbox', 'calendar', 'kind', 'owner', 'colour', 'id'], cells));
-  return exitCodes.ok;
-}
-
 function placesOf(read: readonly Place[], mailboxes: readonly string[]): Place[] {
   const wanted = new Set(mailboxes.map((mailbox) => mailbox.toLowerCase()));
   const known = read
@@ -302,17 +266,6 @@ async function cloudOf(product: Product, tenant: Tenant): Promise<Cloud> {
 
 function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`;
-}
-
-function noSuchTenant(id: string, tenants: readonly Tenant[]): SyncError {
-  return new SyncError(`There is no tenant ${id}`, {
-    code: 'config.missing_entry',
-    field: 'tenant',
-    recovery: {
-      kind: 'operator',
-      remedy: `Name one of: ${tenants.map((tenant) => tenant.id).join(', ') || 'none is configured'}.`,
-    },
-  });
 }
 
 function changedMeanwhile(id: string): SyncError {

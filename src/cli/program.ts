@@ -155,13 +155,11 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     'Ask a tenant how its Graph answers where that is not known for sure, and read accordingly. Reads only.',
     [
       'probe contoso',
-      'probe contoso --calendars',
       'probe agency --mailbox kim@agency.example --save ./agency-probe',
       'probe contoso --subscribe --json',
     ],
   )
     .option('--mailbox <address...>', 'ask these instead of the calendars that sources read')
-    .option('--calendars', 'only list the calendars, with names and ids, for the configuration')
     .option('--subscribe', 'also make subscriptions of an hour and end them at once; the service must run')
     .option('--save <folder>', 'where the scrubbed exchanges go, instead of DATA_DIR/probes/<tenant>-<time>')
     .option('--no-save', 'keep the answers, but no exchanges')
@@ -170,25 +168,20 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
       'after',
       `
 What is asked, and what each answer changes, is printed as a table. Nothing of subjects, bodies, names or addresses is
-printed or saved, but by --calendars; times stay. Where nothing is kept, the exit code tells: 3 when Graph refused.`,
+printed or saved; times stay. Where Graph refuses or fails, nothing is kept, and the exit code is 3.`,
     )
     .action(
       async (
         tenant: string,
         {
           mailbox = [],
-          calendars = false,
           subscribe = false,
           save,
           json: isProgram = false,
-        }: Json & { mailbox?: string[]; calendars?: boolean; subscribe?: boolean; save?: string | boolean },
+        }: Json & { mailbox?: string[]; subscribe?: boolean; save?: string | boolean },
       ) => {
         const where = typeof save === 'string' ? save : save === false ? false : null;
-        code = await probe(
-          tenant,
-          { json: isProgram, mailboxes: mailbox, calendars, subscribe, save: where },
-          overrides,
-        );
+        code = await probe(tenant, { json: isProgram, mailboxes: mailbox, subscribe, save: where }, overrides);
       },
     );
 

@@ -91,15 +91,6 @@ describe('calendar-sync probe', () => {
     );
   });
 
-  it('lists calendars by name only where that is asked for, and asks nothing else', async () => {
-    const { code, out } = await probe('--calendars');
-    expect(code).toBe(0);
-    expect(out).toContain(me);
-    expect(out).toContain('default');
-    expect(out).toContain('copy: read it at its owner');
-    expect(await stored()).toEqual({});
-  });
-
   it('spares a reading what this Graph refuses, and asks again where it was wrong', async () => {
     const { simulator, product } = stage;
     simulator.switches.cancelledOccurrences = 'unknown';
@@ -161,7 +152,7 @@ describe('calendar-sync probe', () => {
   it('knows its usage', async () => {
     expect((await runCli(stage, ['probe', 'nobody'])).code).toBe(2);
     const help = await runCli(stage, ['probe', '--help']);
-    expect(help.out).toContain('calendar-sync probe contoso --calendars');
+    expect(help.out).toContain('calendar-sync probe contoso --subscribe');
     expect(help.out).toContain('--subscribe');
   });
 });

@@ -231,7 +231,7 @@ export const serviceQuestions: readonly Question[] = [
     asks: 'Are there local copies of other people’s calendars?',
     settle: ({ calendars }) => calendars.map((calendar) => (isOwnByFlags(calendar) ? 'none' : 'some')),
     answers: [
-      { answer: 'some', means: 'Read them at their owners: `calendar-sync probe <tenant> --calendars` tells which.' },
+      { answer: 'some', means: 'Read them at their owners: `calendar-sync calendars <tenant> <mailbox>` tells which.' },
       { answer: 'none', means: 'All calendars are the mailboxes’ own.' },
     ],
     toSettle: 'Name a mailbox with a calendar.',
