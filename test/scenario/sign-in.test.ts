@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { sql } from 'kysely';
 
 import { makeConsentLink } from '../../src/access/consent-desk.ts';
-import { loadTenant, saveTenant } from '../../src/store/configuration.ts';
+import { cleanUp } from '../../src/store/clean-up.ts';
+import { loadTenant, removeEntry, saveTenant } from '../../src/store/configuration.ts';
 import { directoryOf } from '../support/graph/people.ts';
 import { runCli } from '../support/run-cli.ts';
 import { aStage, type Stage } from '../support/stage.ts';
@@ -109,6 +110,16 @@ describe('a person who signs in', () => {
     const other = await stage.another();
     const client = await other.sources.graph(world.id, world.upn);
     await expect(client.signIn()).resolves.toBeDefined();
+  });
+
+  it('is forgotten when no source names their mailbox any more', async () => {
+    const world = await ann();
+    await world.comeBack(await world.signIn());
+    await cleanUp(world.db, { historyDays: 90 });
+    expect(await world.kept()).toHaveLength(1);
+    await removeEntry(world.db, 'source', `s-${world.id}`);
+    await cleanUp(world.db, { historyDays: 90 });
+    expect(await world.kept()).toEqual([]);
   });
 
   it('is asked anew when the sign-in was ended, and goes on after', async () => {

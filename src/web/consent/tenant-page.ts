@@ -308,7 +308,7 @@ function kept({ tenant, base }: ConsentView): Html {
       <li>Keys and secrets are encrypted. Access tokens are kept in memory, for about an hour.</li>
       <li>What was done on this page, and when, is written down and kept.</li>
     </ul>
-    <p><a href="${base.replace(/\/consent$/, '/privacy')}">More on privacy</a></p>
+    <p class="screen"><a href="${base.replace(/\/consent$/, '/privacy')}">More on privacy</a></p>
   </section>`;
 }
 
