@@ -1,4 +1,3 @@
-import { createTransport } from 'nodemailer';
 import type { Clock } from '../shared/clock.ts';
 import { SyncError } from '../shared/errors.ts';
 import { mailOf, signatureOf, webhookBody, type Notice } from './notice.ts';
@@ -48,6 +47,7 @@ export function openChannels(settings: ChannelSettings, { fetch, clock }: Channe
     channels.push({
       name: 'mail',
       async send(notices) {
+        const { createTransport } = await import('nodemailer'); // most installations never send one
         const transport = createTransport({
           url: smtpUrl,
           connectionTimeout: timeoutMs,
