@@ -1,5 +1,4 @@
-import { restoreFromTrash } from '../deliver/restore-trash.ts';
-import { toSyncError } from '../shared/errors.ts';
+import { restoreFromTrash, restoreManyFromTrash } from '../deliver/restore-trash.ts';
 import { listTrash, restorableSince, restoredText, titleOf, type TrashSpan } from '../store/trash.ts';
 import { exitCodes, table, tell, withProduct, type Overrides } from './context.ts';
 
@@ -44,27 +43,15 @@ export function restoreOne(id: string, json: boolean, overrides: Overrides): Pro
 export function restoreAll(span: TrashSpan, json: boolean, overrides: Overrides): Promise<number> {
   return withProduct(overrides, async ({ product }) => {
     const ids = await restorableSince(product.store.db, span);
-    const targets = new Set<string>();
-    const failed: { id: string; code: string }[] = [];
-    for (const [index, id] of ids.entries()) {
-      try {
-        targets.add((await restoreFromTrash(product.store, id, 'cli')).targetId);
-      } catch (thrown) {
-        const error = toSyncError(thrown);
-        if (error.code !== 'trash.not_restorable') throw error;
-        failed.push({ id, code: error.code });
-      }
-      if (!json && (index + 1) % 500 === 0) process.stderr.write(`${index + 1} of ${ids.length}\n`);
-    }
+    const { count, targets, failed } = await restoreManyFromTrash(product.store, ids, 'cli', (done) => {
+      if (!json) process.stderr.write(`${done} of ${ids.length}\n`);
+    });
     for (const target of targets) product.hints.send('deliver', target);
-    const count = ids.length - failed.length;
-    tell(json, { count, targets: [...targets], failed }, [
+    tell(json, { count, targets, failed: failed.map((id) => ({ id, code: 'trash.not_restorable' })) }, [
       count === 0
         ? 'There is nothing to restore.'
         : `${count} meetings are written again, and stay until a source shows them once more.`,
-      ...(failed.length === 0
-        ? []
-        : [`${failed.length} could not be restored: ${failed.map(({ id }) => id).join(', ')}.`]),
+      ...(failed.length === 0 ? [] : [`${failed.length} could not be restored: ${failed.join(', ')}.`]),
     ]);
     return failed.length === 0 ? exitCodes.ok : exitCodes.trouble;
   });

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compose, type Product } from '../../src/compose.ts';
 import { readEnv } from '../../src/config/env.ts';
-import { restoreFromTrash } from '../../src/deliver/restore-trash.ts';
+import { restoreManyFromTrash } from '../../src/deliver/restore-trash.ts';
 import { nullLog } from '../../src/shared/log.ts';
 import { saveSource, saveTarget, saveTenant } from '../../src/store/configuration.ts';
 import { decideHeld, listHeld } from '../../src/store/guard.ts';
@@ -92,7 +92,7 @@ async function bench({ store, box, worker }: Product): Promise<boolean> {
   shows(count - lost);
 
   await timed('taken out of the trash', async () => {
-    for (const id of await restorableSince(store.db, { since })) await restoreFromTrash(store, id, 'bench');
+    await restoreManyFromTrash(store, await restorableSince(store.db, { since }), 'bench');
   });
   await timed('written again', deliver);
   shows(count);
