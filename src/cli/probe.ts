@@ -163,7 +163,7 @@ async function subscribe(
   if (place === undefined) return null;
   if (env.publicUrl === null)
     return { found: {}, left: 0, reason: 'PUBLIC_URL is not set, so that Graph cannot call this service.' };
-  say('calendar 1: subscriptions of an hour, each ended at once (no GETs; asked for by --subscribe)');
+  say('calendar 1: subscriptions, each ended at once (no GETs; asked for by --subscribe)');
   const secret = await notificationSecret(product.store.db, () => randomBytes(24).toString('base64url'));
   return trySubscriptions({
     client,
@@ -202,7 +202,10 @@ function sentencesOf(
         ]),
     ...(tried?.reason == null ? [] : ['', `Subscriptions: ${tried.reason}`]),
     ...((tried?.left ?? 0) > 0
-      ? ['', 'A subscription could not be ended; it ends by itself within the hour, or at the service’s next look.']
+      ? [
+          '',
+          'A subscription could not be ended; the service ends it when it next compares them with Graph’s list, within a day.',
+        ]
       : []),
     '',
     `${told.length} of ${settled.length} settled. The reading takes the answers up with its next run; "calendar-sync doctor" shows them.`,

@@ -160,7 +160,7 @@ export async function runProgram(args: readonly string[], overrides: Overrides):
     ],
   )
     .option('--mailbox <address...>', 'ask these instead of the calendars that sources read')
-    .option('--subscribe', 'also make subscriptions of an hour and end them at once; the service must run')
+    .option('--subscribe', 'also make a subscription or two and end them at once; the service must run')
     .option('--save <folder>', 'where the scrubbed exchanges go, instead of DATA_DIR/probes/<tenant>-<time>')
     .option('--no-save', 'keep the answers, but no exchanges')
     .addOption(json)

@@ -8,13 +8,13 @@ import type { Question } from './question.ts';
 /** What trying came to, by question; nothing where it could not be told. */
 export interface Tried {
   readonly found: Readonly<Record<string, readonly string[]>>;
-  /** Subscriptions that were made and could not be ended: they end by themselves within the hour. */
+  /** Subscriptions that were made and could not be ended: the service ends what it does not know, once a day. */
   readonly left: number;
   /** Why something is still open. */
   readonly reason: string | null;
 }
 
-const option = 'Run this with --subscribe, which makes subscriptions of an hour and ends them at once.';
+const option = 'Run this with --subscribe, which makes a subscription or two and ends them at once.';
 
 export const subscriptionQuestions: readonly Question[] = [
   {
@@ -56,7 +56,7 @@ const lives = [43_200, 10_080, 4_230, 1_440];
 const shortMinutes = 60;
 
 /**
- * Makes short subscriptions and ends them at once: the only thing of a probe that is no GET, and only done when asked
+ * Makes subscriptions and ends them at once: the only thing of a probe that is no GET, and only done when asked
  * for. Graph calls our addresses meanwhile, so that the service has to run. Throws SyncError when no answer came.
  */
 export async function trySubscriptions(options: TryOptions): Promise<Tried> {
