@@ -3,6 +3,7 @@ import { builtInClouds } from '../shared/clouds.ts';
 import { toSyncError } from '../shared/errors.ts';
 import type { CalendarFacts } from '../sources/graph/graph-source.ts';
 import { loadModel } from '../store/configuration.ts';
+import { tryPaused } from '../store/jobs.ts';
 import { readChecks, readListed } from '../store/status.ts';
 import { loadTarget } from '../store/targets.ts';
 import { loadModelFile } from '../config/yaml.ts';
@@ -19,7 +20,10 @@ export interface Check {
   readonly remedy: string | null;
 }
 
-/** One line per thing that must work, with what to do about it. Reads only. */
+/**
+ * One line per thing that must work, with what to do about it. Reads only; a source or target that had been given up
+ * until somebody acts, and works now, is taken up again at once.
+ */
 export function doctor(json: boolean, overrides: Overrides): Promise<number> {
   return withProduct(overrides, async ({ env, product }) => {
     const checks: Check[] = [];
@@ -67,6 +71,12 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
       const clouds = [...builtInClouds, ...model.clouds];
       await check('hosts that are contacted', () => Promise.resolve(sayHosts(contactedHosts(model, clouds, env))));
     }
+    const takenUp = async (id: string): Promise<string> => {
+      const { sources, targets } = await tryPaused(product.store.db, id);
+      for (const source of sources) product.hints.send('ingest', source);
+      for (const target of targets) product.hints.send('deliver', target);
+      return sources.length + targets.length === 0 ? '' : '; it had been paused, and is taken up again now';
+    };
     const stopped = new Set<string>();
     for (const tenant of model.tenants)
       for (const id of await checkTenant({ check, skip }, { product, env, tenant, signal })) stopped.add(id);
@@ -78,19 +88,22 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
         const opened = await product.sources.open(id);
         if (opened.kind === 'graph') {
           const facts = await opened.source.probeCalendar(signal);
-          if (facts.isOwn) return sayCalendar(facts, configured);
+          if (facts.isOwn) return `${sayCalendar(facts, configured)}${await takenUp(`source:${id}`)}`;
           return {
             warning: `"${facts.name}" is a local copy of a calendar of ${facts.owner ?? 'somebody else'}`,
             remedy: 'Read it at its owner instead, or events may show twice.',
           };
         }
-        if (opened.kind === 'caldav') return `reads the calendar "${(await opened.source.probeCalendar(signal)).name}"`;
+        if (opened.kind === 'caldav') {
+          const { name } = await opened.source.probeCalendar(signal);
+          return `reads the calendar "${name}"${await takenUp(`source:${id}`)}`;
+        }
         const page = await opened.source.readPage(
           null,
           { from: '2000-01-01T00:00:00Z', to: '2000-01-02T00:00:00Z' },
           signal,
         );
-        return `answers with a calendar (${page.requests} request)`;
+        return `answers with a calendar (${page.requests} request)${await takenUp(`source:${id}`)}`;
       });
     }
     for (const target of model.targets)
@@ -109,7 +122,7 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
             warning: `the account's own address ${own} is a mirrored mailbox`,
             remedy: 'Nothing is mailed by us; give the account another address so that no other program mails either.',
           };
-        return `answers at ${home.home}, ${calendars.length} calendars`;
+        return `answers at ${home.home}, ${calendars.length} calendars${await takenUp(`target:${target.id}`)}`;
       });
     if (model.sources.some(({ kind }) => kind === 'graph'))
       await check('series', async () => {

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { tryPaused } from '../store/jobs.ts';
 import { version } from '../version.ts';
 import { applyFile } from './apply.ts';
 import { exitCodes, withProduct, type Overrides } from './context.ts';
@@ -37,6 +38,8 @@ export async function serve(command: 'serve' | 'web' | 'worker', overrides: Over
         abandon = () => product.abandon();
         if (command !== 'web' && env.configFile !== null && existsSync(env.configFile))
           await applyFile(product, env, env.configFile, { prune: false, actor: 'start' });
+        // A start is most often somebody's answer to what was wrong.
+        if (command !== 'web') await tryPaused(product.store.db);
         const address = command === 'worker' ? null : (await product.startWeb()).url;
         if (command !== 'web') await product.startWorker();
         log.event('service.started', {

@@ -65,6 +65,20 @@ export interface Retried {
   readonly targets: readonly string[];
 }
 
+/**
+ * What waits for the operator is tried now, not with its hourly probe: somebody seems to have mended something. All of
+ * it, or one `source:<id>` or `target:<id>`. A target that waits for approval after a restore goes on waiting.
+ */
+export async function tryPaused(db: Db, id: string | null = null): Promise<Retried> {
+  const sources = await sql<{ id: string }>`
+    update source set not_before = null where paused_code is not null and not_before > now()
+      and (${id}::text is null or 'source:' || id = ${id}) returning id`.execute(db);
+  const targets = await sql<{ id: string }>`
+    update target set not_before = null where paused_code is not null and not_before > now() and review is null
+      and (${id}::text is null or 'target:' || id = ${id}) returning id`.execute(db);
+  return { sources: sources.rows.map((row) => row.id), targets: targets.rows.map((row) => row.id) };
+}
+
 /** Makes a failed job due now. Null: there is none of that id. */
 export async function retryJob(db: Db, id: string): Promise<Retried | null> {
   const [, kind, name] = /^(\w+):(.+)$/s.exec(id) ?? [];

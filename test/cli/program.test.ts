@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Client } from 'pg';
@@ -7,6 +9,7 @@ import { Client } from 'pg';
 import { runProgram } from '../../src/cli/program.ts';
 import { startCalDavServer, type CalDavServer } from '../support/caldav/server.ts';
 import { createMigratedDatabase, type TestDatabase } from '../support/database.ts';
+import type { SimulatedTenant } from '../support/graph/people.ts';
 import { startGraphSimulator, type GraphSimulator } from '../support/graph/simulator.ts';
 import { aHome } from '../support/process.ts';
 
@@ -14,16 +17,18 @@ const directory = '6f0c2a0e-0000-4000-8000-000000000001';
 const client = '1d2e0000-0000-4000-8000-000000000002';
 
 let simulator: GraphSimulator;
+let tenant: SimulatedTenant;
 let caldav: CalDavServer;
 let database: TestDatabase;
 let empty: TestDatabase;
 let home: ReturnType<typeof aHome>;
 const variables = process.env;
 const folder = process.cwd();
+const mainFile = join(folder, 'src/main.ts');
 
 beforeAll(async () => {
   simulator = await startGraphSimulator();
-  const tenant = simulator.addTenant({ directory, client, secret: 'right' });
+  tenant = simulator.addTenant({ directory, client, secret: 'right' });
   const day = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
   tenant
     .addMailbox({ upn: 'ann@contoso.example' })
@@ -93,13 +98,18 @@ function write(text = yaml()): void {
   writeFileSync(join(home.path, 'calendars.yaml'), text);
 }
 
-async function stored(): Promise<unknown> {
+async function rowsOf(query: string): Promise<unknown[]> {
   const connection = new Client({ connectionString: database.url });
   await connection.connect();
-  const { rows } = await connection.query(`
+  const { rows } = await connection.query<Record<string, unknown>>(query);
+  await connection.end();
+  return rows;
+}
+
+async function stored(): Promise<unknown> {
+  const rows = await rowsOf(`
     select (select json_agg(t) from tenant t) as tenants, (select json_agg(t) from target t) as targets,
       (select json_agg(c order by c.id) from claim c) as claims, (select json_agg(o) from object o) as objects`);
-  await connection.end();
   return rows[0];
 }
 
@@ -130,6 +140,11 @@ describe('help', () => {
     expect(code).toBe(0);
     expect(out).toMatch(/Exit codes: 0 .*1 .*2 /s);
   });
+});
+
+it('of which nobody reads the whole comes to its end all the same', async () => {
+  const command = `set -o pipefail; '${process.execPath}' '${mainFile}' --help | true`;
+  await expect(promisify(execFile)('bash', ['-c', command])).resolves.toMatchObject({ stderr: '' });
 });
 
 describe('wrong usage', () => {
@@ -314,6 +329,20 @@ describe('a bad input', () => {
       expect((await run('sync')).code).toBe(1);
     }
     expect([...caldav.objects('alice', 'work').keys()]).toEqual(expect.arrayContaining(shown));
+  });
+
+  it('that is mended elsewhere is found by doctor, which takes up at once what had been paused', async () => {
+    await applied();
+    tenant.configure({ allowedMailboxes: [] });
+    const waiting = `select paused_code, not_before > now() as waits from source union all
+      select paused_code, not_before > now() from target`;
+    expect((await run('sync')).code).toBe(1);
+    expect(await rowsOf(waiting)).toContainEqual({ paused_code: 'graph.access_denied', waits: true });
+    tenant.configure({ allowedMailboxes: 'all' });
+    expect((await run('doctor')).out).toMatch(/source ann: reads .*; it had been paused, and is taken up again now/);
+    expect(await rowsOf(waiting)).not.toContainEqual(expect.objectContaining({ waits: true }));
+    expect((await run('sync')).code).toBe(0);
+    expect((await run('doctor')).out).not.toContain('taken up');
   });
 
   it('that is the database: unreachable ends with 3 and says where to look', async () => {
