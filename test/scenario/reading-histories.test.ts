@@ -227,6 +227,20 @@ describe('a crash', () => {
     expect(world.titles()).toHaveLength(132);
   });
 
+  it('of the database in the middle of a page stores nothing of it, and moves no cursor', async () => {
+    fill(3);
+    await world.stage.sync();
+    const { db } = world.stage.product.store;
+    world.calendar.createEvent({ subject: 'New', start: at(5) });
+    await sql`alter table claim add constraint away check (round < 0) not valid`.execute(db);
+    await world.stage.passTime();
+    expect(await world.read()).toMatchObject({ kind: 'failed' });
+    await sql`alter table claim drop constraint away`.execute(db);
+    await again();
+
+    expect(world.compare()).toMatchObject({ ...noDifference, expected: 4 });
+  });
+
   it('after the commit and before the hint costs nothing: another process finds what is due', async () => {
     fill(3);
     await world.read();

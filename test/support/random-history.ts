@@ -46,12 +46,14 @@ export async function randomHistory(seed: number, steps: number | readonly numbe
   const dialect = chooseDialect(seed);
   // One service for the whole history, whatever becomes of the process that asks it.
   let service: Turnstile | null = null;
+  const trace = (): readonly string[] => service?.trace ?? [];
   const crowds = seededRandom(seed * 11 + 5);
+  let isCalm = false;
   const stage: Stage = await aStage({
     startsAt: new Date(firstDay + (seed % 365) * dayMs + 8 * hourMs),
     between: (fetch) => {
       const onPass = (others: number): void => {
-        stage.simulator.heldBack = others > 0 && crowds() < crowdedShare ? others : 0;
+        stage.simulator.heldBack = !isCalm && others > 0 && crowds() < crowdedShare ? others : 0;
       };
       service ??= turnstile(inDialect(fetch, dialect), { seed: seed * 13 + 7, onPass });
       return service.fetch;
@@ -59,7 +61,10 @@ export async function randomHistory(seed: number, steps: number | readonly numbe
   });
   try {
     const which = typeof steps === 'number' ? Array.from({ length: steps }, (_, step) => step) : steps;
-    return await new RandomHistory(stage, seed, dialect).run(which, () => service?.trace ?? []);
+    const history = new RandomHistory(stage, seed, dialect);
+    await history.live(which);
+    isCalm = true;
+    return { ...(await history.end()), dialect, trace: trace() };
   } finally {
     await stage.close();
   }
@@ -118,7 +123,9 @@ class RandomHistory {
   private random: () => number;
   private readonly story: string[] = [];
   private readonly faults: Fault[] = [];
+  private readonly waiting: (() => void)[] = [];
   private readonly mailboxes: OutlookMailbox[] = [];
+  private readonly switches: Partial<Switches>;
   private readonly privacy: (typeof privacies)[number];
   private release: (() => void) | null = null;
   private count = 0;
@@ -129,10 +136,12 @@ class RandomHistory {
     this.dialect = dialect;
     this.random = seededRandom(seed);
     this.privacy = this.pick(privacies);
+    this.switches = this.chooseSwitches();
   }
 
-  async run(steps: readonly number[], trace: () => readonly string[]): Promise<HistoryOutcome> {
-    const switches = this.chooseSwitches();
+  /** Everything that happens, faults and all. */
+  async live(steps: readonly number[]): Promise<void> {
+    const { switches } = this;
     // The dialect may leave out one form of removals; then both are to be there.
     if (this.dialect.removalsOf !== 'all') switches.seriesDeleted = 'both';
     // Where masters are never sent, something else must tell of their changes.
@@ -142,13 +151,17 @@ class RandomHistory {
     for (const step of steps) {
       this.random = seededRandom(this.seed * 100_003 + step);
       await this.stage.advance(this.pick([0, 30_000, hourMs / 6, 3 * hourMs, this.chance(0.1) ? 4 * dayMs : hourMs]));
-      if (this.chance(0.6)) this.live();
+      if (this.chance(0.6)) this.change();
       if (this.chance(0.25)) this.disturb();
       if (this.chance(0.35)) await this.work();
     }
+  }
+
+  /** What is left when faults are gone and time was allowed. */
+  async end(): Promise<Omit<HistoryOutcome, 'dialect' | 'trace'>> {
     const comparison = await this.comeToRest();
-    const { dialect, story } = this;
-    return { comparison, switches, dialect, story, troubles: await this.troubles(), trace: trace() };
+    const { switches, story } = this;
+    return { comparison, switches, story, troubles: await this.troubles() };
   }
 
   private async begin(): Promise<void> {
@@ -168,7 +181,7 @@ class RandomHistory {
         privacy: index === 0 ? 'full' : this.privacy,
       });
     }
-    for (let step = 0; step < 12; step += 1) this.live();
+    for (let step = 0; step < 12; step += 1) this.change();
   }
 
   private chooseSwitches(): Partial<Switches> {
@@ -209,7 +222,7 @@ class RandomHistory {
   }
 
   /** Something that a person does in Outlook. */
-  private live(): void {
+  private change(): void {
     const mailbox = this.pick(this.mailboxes);
     const calendar = mailbox.calendar();
     const own = calendar.events().filter(({ fields }) => fields.isOrganizer && !fields.isCancelled);
@@ -356,10 +369,11 @@ class RandomHistory {
       simulator.forgetDeltaTokens();
       this.tell('Graph forgot its delta tokens');
     } else if (draw < 0.9) {
-      simulator.before(match, () => {
+      const undo = simulator.before(match, () => {
         this.tell(`just before a request for ${match}:`);
-        this.live();
+        this.change();
       });
+      this.waiting.push(undo);
     } else if (this.release === null) {
       this.release = simulator.delayChanges();
       this.tell('delta lags');
@@ -400,6 +414,8 @@ class RandomHistory {
 
   private async comeToRest(): Promise<Comparison> {
     for (const fault of this.faults) fault.clear();
+    // What still waited for its request would change calendars after they were read for the last time.
+    for (const undo of this.waiting) undo();
     this.release?.();
     this.tell('faults are over');
     // The sign-in library waits a minute by itself after a failed sign-in, in memory.

@@ -60,14 +60,14 @@ export function turnstile(base: typeof fetch, options: TurnstileOptions): Turnst
         line,
         async pass() {
           signal?.removeEventListener('abort', giveUp);
-          try {
-            const answer = await whole(await base(input, init));
-            trace.push(`${line} ${answer.status}`);
-            resolve(answer);
-          } catch (thrown) {
-            trace.push(`${line} -`);
-            reject(thrown);
-          }
+          const answer = base(input, init).then(whole);
+          resolve(answer);
+          trace.push(
+            await answer.then(
+              ({ status }) => `${line} ${status}`,
+              () => `${line} -`,
+            ),
+          );
         },
       };
       const giveUp = (): void => {

@@ -40,8 +40,12 @@ export class Faults {
   private acts: { match: string | RegExp; act: () => void }[] = [];
 
   /** See `GraphSimulator.before`. */
-  before(match: string | RegExp, act: () => void): void {
-    this.acts.push({ match, act });
+  before(match: string | RegExp, act: () => void): () => void {
+    const waiting = { match, act };
+    this.acts.push(waiting);
+    return () => {
+      this.acts = this.acts.filter((each) => each !== waiting);
+    };
   }
 
   /** Runs what waits for a request like this one. */

@@ -158,9 +158,12 @@ export class GraphSimulator {
     return this.faults.add(options);
   }
 
-  /** Does something once, just before the next matching request is answered: what happens between two requests. */
-  before(match: string | RegExp, act: () => void): void {
-    this.faults.before(match, act);
+  /**
+   * Does something once, just before the next matching request is answered: what happens between two requests. Call the
+   * result to have it undone while it waits.
+   */
+  before(match: string | RegExp, act: () => void): () => void {
+    return this.faults.before(match, act);
   }
 
   /** Loses the sync states of delta queries, of one calendar or all: the next links answer as `syncStateError` says. */
