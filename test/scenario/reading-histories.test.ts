@@ -477,6 +477,17 @@ describe('an event that leaves the window', () => {
     expect(await errors()).toEqual([]);
   });
 
+  it('is not gone because Graph refuses to tell of it', async () => {
+    const [event] = fill(2);
+    if (event === undefined) throw new Error('There is no event.');
+    await world.stage.sync();
+    world.calendar.updateEvent(event, { start: at(900, '10:00') });
+    world.stage.simulator.fail({ match: `/events/${event.key}`, how: { status: 403 } });
+    await again();
+
+    expect(world.titles()).toEqual(['Event 0', 'Event 1']);
+  });
+
   it.each([
     [true, 2],
     [false, 1],
