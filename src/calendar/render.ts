@@ -45,7 +45,9 @@ export interface RenderedObject {
   readonly scheduleFingerprint: string;
 }
 
-export const header = ['BEGIN:VCALENDAR', 'VERSION:2.0', 'PRODID:-//calendar-sync//EN', 'CALSCALE:GREGORIAN', ''].join('\r\n');
+export const header = ['BEGIN:VCALENDAR', 'VERSION:2.0', 'PRODID:-//calendar-sync//EN', 'CALSCALE:GREGORIAN', ''].join(
+  '\r\n',
+);
 
 /**
  * The calendar objects that show a series, mostly one. Pure: the same input gives the same bytes. No METHOD, the master

@@ -35,7 +35,9 @@ export interface Inbox {
  * At least so long between the beginnings of two statements: what comes alone is stored at once, what comes in a flood
  * shares one statement.
  */
-const gatherMs = 5;
+const gatherMs = 8;
+/** At the same time: one that has to wait for its commit keeps the next one from nothing. One connection each. */
+const statementsAtOnce = 2;
 /** Between two hints about one source: the first goes at once, and no reading begins sooner after another one anyway. */
 const hintEveryMs = 250;
 /** Graph gives up after 3 s. */
@@ -52,7 +54,8 @@ export function notificationInbox({ db, log, hint }: InboxDeps): Inbox {
   /** Client states of Graph's ids, which never change as long as an id lives. Asked for when an id is not here. */
   const hashes = new Map<string, string>();
   let gathering: { readonly items: Notification[]; readonly stored: Promise<void> } | null = null;
-  let storing: Promise<unknown> = Promise.resolve();
+  /** The last ones begun, whether they succeeded or not. */
+  let storing: readonly Promise<unknown>[] = [];
   let startedAt = -Infinity;
 
   const ignore = (what: 'unknown' | 'wrongState', count: number): void => {
@@ -90,16 +93,20 @@ export function notificationInbox({ db, log, hint }: InboxDeps): Inbox {
       hintSparingly(source);
   };
 
-  /** Opens a batch that others join until the one before it is stored. */
+  /** Opens a batch that others join until it is its turn. */
   const open = (): { readonly items: Notification[]; readonly stored: Promise<void> } => {
     const items: Notification[] = [];
     const waitMs = startedAt + gatherMs - performance.now();
-    const stored = Promise.all([waitMs > 0 ? pause(waitMs) : undefined, storing]).then(() => {
+    const room = storing.length < statementsAtOnce ? undefined : Promise.race(storing);
+    const stored = Promise.all([waitMs > 0 ? pause(waitMs) : undefined, room]).then(() => {
       gathering = null;
       startedAt = performance.now();
       return store(items);
     });
-    storing = stored.catch(() => undefined);
+    const ended = stored
+      .catch(() => undefined)
+      .finally(() => (storing = storing.filter((one) => one !== ended)));
+    storing = [...storing, ended];
     return { items, stored: within(stored) };
   };
 

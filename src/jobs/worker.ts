@@ -39,7 +39,7 @@ const slots: Readonly<Record<Kind, number>> = { ingest: 16, deliver: 8 };
 const mostOfOneGroup: Readonly<Record<Kind, number>> = { ingest: 12, deliver: 8 };
 /** Between the starts of two runs of one source or target: a flood of hints costs a few runs, a single one waits for none. */
 const restMs: Readonly<Record<Kind, number>> = { ingest: 250, deliver: 50 };
-/** A source that is hinted at without end rests longer each time, up to this. */
+/** A source that is hinted at without end rests longer each time, up to about this. */
 const longestRestMs: Readonly<Record<Kind, number>> = { ingest: 1_000, deliver: 50 };
 const kinds: readonly Kind[] = ['ingest', 'deliver'];
 
@@ -105,7 +105,9 @@ export function createWorker(deps: WorkerDeps): Worker {
     const rest = rests.get(key) ?? restMs[kind];
     const waitMs = (startedAt.get(key) ?? -Infinity) + rest - performance.now();
     if (waitMs > 0 && !hasRested) {
-      rests.set(key, Math.min(2 * rest, longestRestMs[kind]));
+      // Sources that were hinted at together do not stay together.
+      const spread = 0.8 + 0.4 * deps.ingest.random();
+      rests.set(key, Math.min(2 * rest, longestRestMs[kind]) * spread);
       const begun = (): void => {
         resting.delete(key);
         begin(kind, id, group, true);

@@ -109,6 +109,7 @@ async function start(env: Readonly<Record<string, string>>): Promise<Service> {
     cwd: folder,
     env: {
       PATH: process.env['PATH'],
+      MALLOC_ARENA_MAX: '2',
       HOST: '127.0.0.1',
       PORT: '0',
       DATA_DIR: dataDir,
