@@ -40,7 +40,7 @@ describe('a delivery under way while the operator', () => {
   it("changes the target's URL counts nothing as written to the new server, and writes no more to the old", async () => {
     world = await aDeliveryWorld({ target: { drift: 'keep' } });
     await world.source('a');
-    const many = Array.from({ length: 250 }, (_, index) => [`k${index}`, aMeeting(`uid-${index}`)] as const);
+    const many = Array.from({ length: 500 }, (_, index) => [`k${index}`, aMeeting(`uid-${index}`)] as const);
     await world.says('a', Object.fromEntries(many));
     let puts = 0;
     const outcome = await world.run({
@@ -54,13 +54,14 @@ describe('a delivery under way while the operator', () => {
     });
 
     expect(outcome).toMatchObject({ kind: 'failed', error: { code: 'deliver.lease_lost' } });
-    expect(puts).toBeLessThan(250);
+    // A hundred writes may wait to be recorded while a hundred others are.
+    expect(puts).toBeLessThan(360);
     expect(await world.count('object')).toBe(0);
 
     await change({ url: world.target.url });
     await world.settle({ look: true });
-    expect(titles(await world.standing())).toHaveLength(250);
-    expect(await world.count('object')).toBe(250);
+    expect(titles(await world.standing())).toHaveLength(500);
+    expect(await world.count('object')).toBe(500);
   });
 
   it("mends the target's password does not pause it for the old one's failure", async () => {
