@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # CalDAV servers of Debian that are not ours, for test/system/*.sh: sourced, never run. Each start_… sets its port. Needs
 # nothing but root; what was started ends with the script.
 work=$(mktemp -d)
