@@ -191,11 +191,14 @@ describe.each([inProcess('basic'), inProcess('digest'), ...outside])('$name', ({
         `${uid}-A1.ics`,
         `${uid}-a1.ics`,
         `${uid} +=@ü.ics`,
-        `${uid};,:&'()!$*~#?%25%[].ics`,
+        `${uid};,:&'()!$*~#%25%[].ics`,
         `${uid}-${'x'.repeat(110)}`,
+        // Cyrus lists a question mark as it is, which then begins a query.
+        ...(habits.isSabre ? [`${uid}?.ics`] : []),
       ];
-      for (const one of names)
-        await dav.put(`${calendar}${encodeURIComponent(one)}`, eventText(one), { ifNoneMatch: '*' });
+      const uidsByName = new Map(names.map((one, index) => [one, `${uid}-${index}`]));
+      for (const [one, own] of uidsByName)
+        await dav.put(`${calendar}${encodeURIComponent(one)}`, eventText(own), { ifNoneMatch: '*' });
 
       const listed = (await dav.list(calendar)).map((entry) => entry.href).filter((href) => href.includes(uid));
 
@@ -203,7 +206,9 @@ describe.each([inProcess('basic'), inProcess('digest'), ...outside])('$name', ({
         names.map((one) => hrefKey(`${calendar}${encodeURIComponent(one)}`)).toSorted(),
       );
       for (const href of listed)
-        expect((await dav.get(href))?.body).toContain(`UID:${hrefKey(href).split('/').at(-1) ?? ''}`);
+        expect((await dav.get(href))?.body).toContain(
+          `UID:${uidsByName.get(hrefKey(href).split('/').at(-1) ?? '') ?? '?'}\r\n`,
+        );
       const asked = names.map((one) => `${calendar}${encodeURIComponent(one)}`);
       expect([...(await dav.multiget(calendar, asked)).keys()].toSorted()).toEqual(asked.toSorted());
     });
