@@ -103,9 +103,7 @@ export function notificationInbox({ db, log, hint }: InboxDeps): Inbox {
       startedAt = performance.now();
       return store(items);
     });
-    const ended = stored
-      .catch(() => undefined)
-      .finally(() => (storing = storing.filter((one) => one !== ended)));
+    const ended = stored.catch(() => undefined).finally(() => (storing = storing.filter((one) => one !== ended)));
     storing = [...storing, ended];
     return { items, stored: within(stored) };
   };
