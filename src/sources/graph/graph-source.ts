@@ -73,8 +73,17 @@ export function graphSource({ client, mailbox, calendar: wanted, memory }: Graph
   const settled = new Set<string>();
   /** Ids by which occurrences name their master where that is not the id of the master's own claim. */
   const aliases = new Map<string, string>();
+  let lookingUp: Promise<WireCalendar> | null = null;
   const calendarOf = async (session: Session): Promise<WireCalendar> => {
+    // Several series are rebuilt at a time: one asks for all, and the others for themselves if that was given up.
+    if (known === null && lookingUp !== null) await lookingUp.catch(() => undefined);
     if (known !== null) return known;
+    const mine = findCalendar(session).finally(() => {
+      if (lookingUp === mine) lookingUp = null;
+    });
+    return (lookingUp = mine);
+  };
+  const findCalendar = async (session: Session): Promise<WireCalendar> => {
     const before = (await memory?.load()) ?? null;
     const found = await lookUp(session, before);
     const facts = factsOf(found, mailbox);
