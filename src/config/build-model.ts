@@ -46,6 +46,7 @@ export function buildSource(shape: SourceShape, privacy: Privacy): SourceConfig 
     window: shape.window,
     keepPast: shape.keepPast,
     everySeconds: shape.every ?? EVERY_SECONDS[shape.kind],
+    ...(shape.staleAfter === undefined ? {} : { staleAfterSeconds: shape.staleAfter }),
     isPaused: shape.paused,
   };
   switch (shape.kind) {

@@ -66,6 +66,8 @@ export interface SourceSettings {
   readonly keepPast: boolean;
   /** Seconds between polls. */
   readonly everySeconds: number;
+  /** Seconds without proof that it is fresh after which an alarm is raised. Absent: three polls, or the process' own limit. */
+  readonly staleAfterSeconds?: number;
   readonly isPaused: boolean;
 }
 

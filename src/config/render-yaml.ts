@@ -67,7 +67,7 @@ function renderTarget(target: Target, references: References): object {
 }
 
 function renderSource(source: SourceConfig, references: References): object {
-  const { into, everySeconds, isPaused, filters, window, ...rest } = source;
+  const { into, everySeconds, staleAfterSeconds, isPaused, filters, window, ...rest } = source;
   const least = leastOf(source);
   const own = { ...rest, ...secretsOf(source, references), into: `${into.target}/${into.calendar}` };
   // Privacy is always said: where it leaves a tenant, nobody should have to know a default.
@@ -88,6 +88,7 @@ function renderSource(source: SourceConfig, references: References): object {
   return {
     ...different(own, { ...least }, always),
     ...(everySeconds === least.everySeconds ? {} : { every: renderDuration(everySeconds) }),
+    ...(staleAfterSeconds === undefined ? {} : { staleAfter: renderDuration(staleAfterSeconds) }),
     ...(isPaused ? { paused: true } : {}),
     ...Object.fromEntries(Object.entries(inner).filter(([, value]) => Object.keys(value).length > 0)),
   };

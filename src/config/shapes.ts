@@ -113,6 +113,7 @@ const settings = {
   window: z.strictObject({ pastDays: days(3_650).default(90), futureDays: days(1_825).default(730) }).prefault({}),
   keepPast: z.boolean().default(true),
   every: duration.optional(),
+  staleAfter: duration.optional(),
   paused: z.boolean().default(false),
 };
 

@@ -63,6 +63,7 @@ export const sourceShape = z.object({
   window: z.strictObject({ pastDays: z.int(), futureDays: z.int() }),
   keepPast: z.boolean(),
   everySeconds: z.int(),
+  staleAfterSeconds: optional(z.int()),
   isPaused: z.boolean(),
   status: sourceStatusShape,
 });

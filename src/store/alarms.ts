@@ -6,13 +6,16 @@ import { pollSeconds, flowSilence } from './status.ts';
 
 const iso = (expression: string) => sql.raw(`to_char(${expression} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`);
 
-/** What alarms are found in. A source may be without proof for `staleAfterSeconds`, or for three of its intervals. */
+/**
+ * What alarms are found in. A source may be without proof for as long as its own setting says; else for
+ * `staleAfterSeconds` or three of its intervals, and one that flows post to for longer than they usually are silent.
+ */
 export async function readAlarmFacts(db: Db, staleAfterSeconds: number): Promise<Omit<AlarmFacts, 'backup'>> {
   const sources = await sql<SourceFacts>`
     select s.id, s.kind, t.id as tenant, t.name as "tenantName", s.target_id || '/' || s.calendar_id as target,
       ${iso('s.fresh_at')} as "freshAt", ${iso('s.updated_at')} as "configuredAt",
-      case when s.kind = 'powerautomate' then extract(epoch from ${flowSilence})
-        else greatest(${staleAfterSeconds}::int, 3 * ${pollSeconds} + 60) end::float8 as "limitSeconds",
+      coalesce((s.settings->>'staleAfterSeconds')::float8, case when s.kind = 'powerautomate' then extract(epoch from ${flowSilence})
+        else greatest(${staleAfterSeconds}::int, 3 * ${pollSeconds} + 60) end::float8) as "limitSeconds",
       s.paused_code as code, coalesce(s.paused_reason, (
         select h.message from sync_history h where h.source_id = s.id and h.status = 'error' and s.failures > 0
         order by h.at desc limit 1)) as reason, s.remedy

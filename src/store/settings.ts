@@ -6,8 +6,10 @@ import { readStatus, type SourceStatus, type TargetStatus } from './status.ts';
 /** A source as it may be shown: settings without secrets, and how it is. */
 export type ShownSource = Omit<
   SourceConfig,
-  'into' | 'password' | 'key' | 'url' | 'username' | 'tenant' | 'mailbox' | 'calendar'
+  'into' | 'password' | 'key' | 'url' | 'username' | 'tenant' | 'mailbox' | 'calendar' | 'staleAfterSeconds'
 > & {
+  /** Null: what the process says. */
+  readonly staleAfterSeconds: number | null;
   readonly tenant: string | null;
   readonly mailbox: string | null;
   readonly calendar: string | null;
@@ -59,6 +61,7 @@ function shownSource(settings: SourceConfig, status: SourceStatus): ShownSource 
     window,
     keepPast,
     everySeconds,
+    staleAfterSeconds = null,
     isPaused,
   } = settings;
   return {
@@ -77,6 +80,7 @@ function shownSource(settings: SourceConfig, status: SourceStatus): ShownSource 
     window,
     keepPast,
     everySeconds,
+    staleAfterSeconds,
     isPaused,
     status,
   };

@@ -136,6 +136,7 @@ describe('the consequences of a change to a source', () => {
     ['another tag', {}, { titleTag: '[C] ' }, rerender],
     ['other reminders', {}, { reminders: 10 }, rerender],
     ['another pace', {}, { everySeconds: 300 }, nothing],
+    ['another limit', {}, { staleAfterSeconds: 600 }, nothing],
   ])('such as %s', (_, before, after, consequences) => {
     const [change] = diffModels(withSource(before), withSource(after), { prune: false });
     expect(change && consequencesOf(change)).toEqual(consequences);

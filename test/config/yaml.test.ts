@@ -67,6 +67,13 @@ describe('the example file', () => {
       ['holidays', 'ics', 43_200],
       ['old-flow', 'powerautomate', 3_600],
     ]);
+    expect(model.sources.map(({ staleAfterSeconds }) => staleAfterSeconds)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      259_200,
+      undefined,
+    ]);
   });
 
   it('leaves the defaults to the product', () => {

@@ -99,6 +99,20 @@ describe('a source that is out of date', () => {
     expect(told()).toHaveLength(3);
   });
 
+  it('has a limit of its own where the configuration says so', async () => {
+    const limit = (seconds: number) =>
+      sql`update source set settings = settings || jsonb_build_object('staleAfterSeconds', ${seconds}::int)`.execute(
+        db(),
+      );
+    await goStale();
+    await limit(3_600);
+    await keep();
+    expect(told()).toEqual([]);
+    await limit(600);
+    await keep();
+    expect(told()).toEqual(['alarm stale:contoso-me']);
+  });
+
   it('is told by each channel as soon as that one takes it, without repeating the other', async () => {
     hookStatus = 500;
     mail.refuse(true);

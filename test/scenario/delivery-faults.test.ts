@@ -400,7 +400,7 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
 );
 
 describe('any history of changes, faults and clients', () => {
-  const runs = Number(process.env['DELIVERY_HISTORIES'] ?? 50);
+  const runs = Number(process.env['DELIVERY_HISTORIES'] ?? 30);
 
   it(
     'ends with what is wanted, each once, and leaves foreign events alone',

@@ -6,7 +6,7 @@ import { mergingHistory } from '../support/merging-history.ts';
  * `HISTORIES=200 HISTORY_STEPS=100 npm test -- test/scenario/merging-random` soaks; `HISTORY_SEED=17 HISTORIES=1` runs one
  * again, and `HISTORY_STORY=file` writes down what happened in it (with the seed behind its name).
  */
-const histories = Number(process.env['HISTORIES'] ?? 3);
+const histories = Number(process.env['HISTORIES'] ?? 2);
 const steps = Number(process.env['HISTORY_STEPS'] ?? 40);
 const firstSeed = Number(process.env['HISTORY_SEED'] ?? 5_000);
 const storyFile = process.env['HISTORY_STORY'];

@@ -6,7 +6,7 @@ import { randomHistory } from '../support/random-history.ts';
  * `HISTORIES=200 HISTORY_STEPS=100 npm test -- test/scenario/reading-random` soaks; `HISTORY_SEED=17 HISTORIES=1` runs one
  * again, and `HISTORY_STORY=file` writes down what happened in it.
  */
-const histories = Number(process.env['HISTORIES'] ?? 3);
+const histories = Number(process.env['HISTORIES'] ?? 2);
 const steps = Number(process.env['HISTORY_STEPS'] ?? 30);
 const firstSeed = Number(process.env['HISTORY_SEED'] ?? 5_000);
 const storyFile = process.env['HISTORY_STORY'];

@@ -78,7 +78,7 @@ export class SignIns {
       device_code: deviceCode,
       verification_uri: verificationUri,
       expires_in: 900,
-      interval: 5,
+      interval: 1, // Entra says 5; whoever waits is to do as told
       message: `To sign in, open the page ${verificationUri} and enter the code ${userCode} to authenticate.`,
     });
   }
