@@ -107,15 +107,15 @@ async function tellCalendars(product: Product, tenant: string, mailbox: string, 
     write,
     sources: read,
   }));
+  const unread = rows.filter(({ isOwn: own, sources: read }) => own && read.length === 0);
   tell(json, { tenant, mailbox, calendars: shape }, [
     ...(rows.length === 0 ? ['There is none.'] : table(['calendar', 'colour', 'owner', '', 'id'], lines)),
-    'Write one into the configuration by its name, or by its id where two are called alike:',
-    ...rows
-      .filter(({ isOwn: own, sources: read }) => own && read.length === 0)
-      .map(
-        ({ write }) =>
-          `  - { kind: graph, tenant: ${tenant}, mailbox: ${mailbox}, calendar: ${JSON.stringify(write)}, … }`,
-      ),
+    ...(unread.length === 0
+      ? []
+      : ['Write one into the configuration by its name, or by its id where two are called alike:']),
+    ...unread.map(
+      ({ write }) => `  - { kind: graph, tenant: ${tenant}, mailbox: ${mailbox}, calendar: ${JSON.stringify(write)}, … }`,
+    ),
   ]);
 }
 
