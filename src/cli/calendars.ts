@@ -114,7 +114,8 @@ async function tellCalendars(product: Product, tenant: string, mailbox: string, 
       ? []
       : ['Write one into the configuration by its name, or by its id where two are called alike:']),
     ...unread.map(
-      ({ write }) => `  - { kind: graph, tenant: ${tenant}, mailbox: ${mailbox}, calendar: ${JSON.stringify(write)}, … }`,
+      ({ write }) =>
+        `  - { kind: graph, tenant: ${tenant}, mailbox: ${mailbox}, calendar: ${JSON.stringify(write)}, … }`,
     ),
   ]);
 }
