@@ -1,7 +1,6 @@
 import { cached } from './cached.ts';
 import type { SourceConfig } from './config/model.ts';
 import type { Clock } from './shared/clock.ts';
-import { builtInClouds, type Cloud } from './shared/clouds.ts';
 import { SyncError, toSyncError } from './shared/errors.ts';
 import type { Log } from './shared/log.ts';
 import type { SecretBox } from './shared/secret-box.ts';
@@ -14,7 +13,7 @@ import type { Source } from './sources/source.ts';
 import type { GraphCredential, Tokens } from './sources/graph/tokens.ts';
 import { personTokens } from './sources/graph/sign-in.ts';
 import { loadBehaviours, saveMet } from './store/behaviours.ts';
-import { loadClouds, loadSourceWithSecret, loadTenant } from './store/configuration.ts';
+import { cloudOf, loadSourceWithSecret, loadTenant } from './store/configuration.ts';
 import type { Db } from './store/database.ts';
 import { recordAudit } from './store/history.ts';
 import { loadSignIn, renewSignIn } from './store/sign-ins.ts';
@@ -93,9 +92,7 @@ export function sourceOpener({
     const tenant = await loadTenant(db, box, tenantId);
     if (tenant === null) throw missing('tenant', tenantId);
     const { credential, directory, client } = tenant;
-    const clouds: Cloud[] = [...builtInClouds, ...(await loadClouds(db))];
-    const cloud = clouds.findLast((one) => one.id === tenant.cloud);
-    if (cloud === undefined) throw missing('cloud', tenant.cloud);
+    const cloud = await cloudOf(db, tenant);
     const onForeignLink = (host: string): void => recordForeignLink(tenantId, host);
     const { learned, probedAt } =
       own === undefined ? await learnedOf(tenantId) : { learned: undefined, probedAt: null };

@@ -2,14 +2,13 @@ import { createHash } from 'node:crypto';
 import type { Privacy } from '../calendar/privacy.ts';
 import type { Tenant } from '../config/model.ts';
 import type { Clock } from '../shared/clock.ts';
-import { builtInClouds, type Cloud } from '../shared/clouds.ts';
-import { SyncError, toSyncError } from '../shared/errors.ts';
+import { remedyOf, toSyncError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
 import type { SecretBox } from '../shared/secret-box.ts';
 import { adminConsentUrl, readConsentAnswer, sayRefusal } from '../sources/graph/admin-consent.ts';
 import { beginSignIn, finishSignIn, type SignInOptions } from '../sources/graph/sign-in.ts';
 import { changeCeiling } from '../store/change-ceiling.ts';
-import { loadClouds, loadTenant } from '../store/configuration.ts';
+import { cloudOf, loadTenant } from '../store/configuration.ts';
 import { endJourney, openLink, saveJourney, saveLink, type ConsentLink, type Journey } from '../store/consent.ts';
 import type { Store } from '../store/database.ts';
 import { recordAudit } from '../store/history.ts';
@@ -125,16 +124,6 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
     return { kind: 'refused', notice: { kind: 'bad', ...notice } };
   };
 
-  const cloudOf = async (tenant: Tenant): Promise<Cloud> => {
-    const clouds = [...builtInClouds, ...(await loadClouds(db))];
-    const cloud = clouds.findLast(({ id }) => id === tenant.cloud);
-    if (cloud !== undefined) return cloud;
-    throw new SyncError(`There is no cloud ${tenant.cloud}`, {
-      code: 'config.missing_entry',
-      recovery: { kind: 'operator', remedy: 'Apply a configuration that has it.' },
-    });
-  };
-
   const journeyId = (state: string): string | null => {
     try {
       return box.open(state, stateContext);
@@ -171,7 +160,7 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
   const signInOptions = async (tenant: Tenant): Promise<SignInOptions> => {
     const { directory, client } = tenant;
     const { fetch, version } = deps;
-    return { cloud: await cloudOf(tenant), directory, client, fetch, clock, version, timeoutMs: proofPatienceMs };
+    return { cloud: await cloudOf(db, tenant), directory, client, fetch, clock, version, timeoutMs: proofPatienceMs };
   };
 
   /** Whose account it is nobody is asked: what counts is that it reads the mailbox. */
@@ -188,11 +177,10 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
       await audit(tenant.id, 'sign_in.taken', page.id, { mailbox, username: signedIn.username });
     } catch (thrown) {
       const error = toSyncError(thrown);
-      const remedy = error.recovery.kind === 'operator' ? error.recovery.remedy : 'Try again in a minute.';
       return refuse(
         page,
         'sign_in.refused',
-        { title: 'The sign-in could not be taken', text: `${error.message} ${remedy} Nothing was changed.` },
+        { title: 'The sign-in could not be taken', text: `${error.message} ${remedyOf(error)} Nothing was changed.` },
         { mailbox, code: error.code },
       );
     }
@@ -252,7 +240,7 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
       return {
         base: new URL(`${publicUrl}/consent`).pathname,
         tenant: { id, name, directory, client, access: wayOf(tenant), ceiling, keepWithdrawnDays },
-        cloud: await cloudOf(tenant),
+        cloud: await cloudOf(db, tenant),
         access: await loadAccess(db, id),
         mailboxes: await mailboxesOf(db, id),
         signIns: await signInsOf(db, id),
@@ -272,7 +260,7 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
         journeyMinutes,
       );
       await audit(tenant.id, 'consent.asked', page.id, { form });
-      const app = { cloud: await cloudOf(tenant), directory: tenant.directory, client: tenant.client };
+      const app = { cloud: await cloudOf(db, tenant), directory: tenant.directory, client: tenant.client };
       return adminConsentUrl(app, form, { redirectUri, state: box.seal(id, stateContext) });
     },
 
@@ -297,10 +285,9 @@ export function consentDesk(deps: DeskDeps): ConsentDesk {
         return url;
       } catch (thrown) {
         const error = toSyncError(thrown);
-        const remedy = error.recovery.kind === 'operator' ? error.recovery.remedy : 'Try again in a minute.';
         return refuse(page, 'sign_in.refused', {
           title: 'Microsoft cannot be asked',
-          text: `${error.message} ${remedy}`,
+          text: `${error.message} ${remedyOf(error)}`,
         });
       }
     },

@@ -22,6 +22,13 @@ export function componentText([name, properties, components]: JCal): string {
   return `${text}END:${tag}\r\n`;
 }
 
+const header = ['BEGIN:VCALENDAR', 'VERSION:2.0', 'PRODID:-//calendar-sync//EN', 'CALSCALE:GREGORIAN', ''].join('\r\n');
+
+/** A calendar object of ours around the texts of its components. */
+export function calendarText(components: readonly string[]): string {
+  return `${header}${components.join('')}END:VCALENDAR\r\n`;
+}
+
 /** As ical.js folds, between characters, in half the time: most lines are short and plain. */
 function fold(line: string): string {
   if (line.length <= lineOctets && !/[^\u0000-\u007F]/.test(line)) return line;

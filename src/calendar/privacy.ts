@@ -1,3 +1,4 @@
+import { blankEntry } from './blank.ts';
 import type { Entry, Override, Series, ShowAs } from './series.ts';
 import { slotKey } from './slot-key.ts';
 import { durationOf } from './timeline.ts';
@@ -85,32 +86,9 @@ function freeEntry(entry: Entry): Entry {
   return { ...emptyEntry(entry), summary: 'Busy', sensitivity: 'private' };
 }
 
-/** The allow-list. */
-function emptyEntry(entry: Entry): Entry {
-  return {
-    start: entry.start,
-    end: entry.end,
-    summary: null,
-    description: null,
-    location: null,
-    place: null,
-    showAs: entry.showAs,
-    status: entry.status,
-    sensitivity: 'private',
-    importance: null,
-    categories: [],
-    joinUrl: null,
-    dialIn: [],
-    webLink: null,
-    organizer: null,
-    attendees: [],
-    answer: 'none',
-    disallowCounter: false,
-    reminder: null,
-    createdAt: null,
-    lastModifiedAt: entry.lastModifiedAt,
-    foreign: [],
-  };
+/** The allow-list: nothing, but for these. */
+function emptyEntry({ start, end, showAs, status, lastModifiedAt }: Entry): Entry {
+  return { ...blankEntry(start, end), showAs, status, sensitivity: 'private', importance: null, lastModifiedAt };
 }
 
 function differs(main: Entry, { slot, entry }: Override): boolean {

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { fingerprintsOf } from './canonical.ts';
 import type { JCal, JCalProperty } from './ical.ts';
-import { componentText } from './ical.ts';
+import { calendarText, componentText } from './ical.ts';
 import type { Part } from './part.ts';
 import { keyOf, partsOf } from './part.ts';
 import type { EventContext, ZoneYears } from './render-event.ts';
@@ -44,10 +44,6 @@ export interface RenderedObject {
   /** sha256 hex of times, recurrence, place and status only. */
   readonly scheduleFingerprint: string;
 }
-
-export const header = ['BEGIN:VCALENDAR', 'VERSION:2.0', 'PRODID:-//calendar-sync//EN', 'CALSCALE:GREGORIAN', ''].join(
-  '\r\n',
-);
 
 /**
  * The calendar objects that show a series, mostly one. Pure: the same input gives the same bytes. No METHOD, the master
@@ -181,7 +177,7 @@ function renderObject(part: string, uid: string, events: readonly Event[]): Rend
   return {
     part,
     uid,
-    text: `${header}${definitions.join('')}${components.map(componentText).join('')}END:VCALENDAR\r\n`,
+    text: calendarText([...definitions, ...components.map(componentText)]),
     fingerprint: content,
     scheduleFingerprint: schedule,
   };

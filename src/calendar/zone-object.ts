@@ -1,5 +1,4 @@
-import { componentText } from './ical.ts';
-import { header } from './render.ts';
+import { calendarText, componentText } from './ical.ts';
 import { vtimezoneFor } from './vtimezone.ts';
 import { canonicalZone } from './zones.ts';
 
@@ -9,5 +8,5 @@ import { canonicalZone } from './zones.ts';
  */
 export function zoneObject(zone: string, year: number): string | null {
   if (canonicalZone(zone) === null) return null;
-  return `${header}${componentText(vtimezoneFor(zone, year, year))}END:VCALENDAR\r\n`;
+  return calendarText([componentText(vtimezoneFor(zone, year, year))]);
 }

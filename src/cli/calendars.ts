@@ -131,7 +131,7 @@ async function readersOf(
   for (const source of sources) {
     if (source.mailbox.toLowerCase() !== mailbox) continue;
     const known = await loadSourceCalendar(product.store.db, source.id);
-    const isFound = known?.wanted === source.calendar ? known.id === calendar.id : false;
+    const isFound = known?.wanted === source.calendar && known.id === calendar.id;
     const isCalled = calendar.isDefault
       ? source.calendar === 'default'
       : [calendar.id, calendar.name].includes(source.calendar);
@@ -142,7 +142,8 @@ async function readersOf(
 
 const nameKey = ({ name }: WireCalendar): string => name.trim().toLowerCase();
 
+/** Names by which no single calendar is found: those of several, and `default`, which means another. */
 function namesakes(found: readonly WireCalendar[]): ReadonlySet<string> {
-  const seen = new Set<string>();
-  return new Set(found.map(nameKey).filter((name) => (seen.has(name) ? true : (seen.add(name), name === 'default'))));
+  const groups = [...Map.groupBy(found, nameKey)];
+  return new Set(['default', ...groups.filter(([, group]) => group.length > 1).map(([name]) => name)]);
 }

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { makeConsentLink } from '../access/consent-desk.ts';
-import { builtInClouds } from '../shared/clouds.ts';
 import { SyncError } from '../shared/errors.ts';
 import { closeLinks } from '../store/consent.ts';
-import { loadClouds, loadTenant } from '../store/configuration.ts';
+import { cloudOf, loadTenant } from '../store/configuration.ts';
 import { recordAudit } from '../store/history.ts';
 import { loadAccess, mailboxesOf } from '../store/tenant-access.ts';
 import type { Tenant } from '../config/model.ts';
@@ -30,9 +29,7 @@ export function consent(tenantId: string, options: ConsentOptions, overrides: Ov
       return exitCodes.ok;
     }
     if (options.script) {
-      const clouds = [...builtInClouds, ...(await loadClouds(store.db))];
-      const cloud = clouds.findLast(({ id }) => id === tenant.cloud);
-      if (cloud === undefined) return exitCodes.invalid;
+      const cloud = await cloudOf(store.db, tenant);
       const mailboxes = (await mailboxesOf(store.db, tenantId)).map(({ mailbox }) => mailbox);
       const control = (await loadAccess(store.db, tenantId)).controlMailbox;
       const { directory, client } = tenant;

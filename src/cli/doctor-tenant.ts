@@ -2,11 +2,10 @@ import { credentialEnd, describeEnd, warningStep } from '../access/credential-en
 import type { Product } from '../compose.ts';
 import type { Env } from '../config/env.ts';
 import type { SourceConfig, Tenant } from '../config/model.ts';
-import { builtInClouds } from '../shared/clouds.ts';
 import { SyncError } from '../shared/errors.ts';
 import { isOwn, listCalendars, openSession } from '../sources/graph/calendars.ts';
 import { networkFault } from '../sources/graph/errors.ts';
-import { loadClouds, loadModel, loadTenant } from '../store/configuration.ts';
+import { findCloud, loadModel, loadTenant } from '../store/configuration.ts';
 import { behavioursLine } from './doctor-behaviours.ts';
 import { readStatus } from '../store/status.ts';
 import { mailboxesOf } from '../store/tenant-access.ts';
@@ -33,8 +32,7 @@ export async function checkTenant(
 ): Promise<ReadonlySet<string>> {
   const { store, box } = product;
   const name = `tenant ${tenant.id}`;
-  const clouds = [...builtInClouds, ...(await loadClouds(store.db))];
-  const cloud = clouds.findLast(({ id }) => id === tenant.cloud);
+  const cloud = await findCloud(store.db, tenant.cloud);
   const sources = (await loadModel(store.db, box)).sources.flatMap((source) =>
     source.kind === 'graph' && source.tenant === tenant.id ? [source] : [],
   );
@@ -47,7 +45,7 @@ export async function checkTenant(
   };
   const all = ['access', ...named.map((mailbox) => `mailbox ${mailbox}`)];
 
-  if (cloud !== undefined) {
+  if (cloud !== null) {
     const discovery = `${cloud.login}/${encodeURIComponent(tenant.directory)}/v2.0/.well-known/openid-configuration`;
     const isLoginThere = await check(`${name}: sign-in host`, () => reach(product, discovery, signal));
     const isGraphThere = await check(`${name}: calendar host`, () => reach(product, `${cloud.graph}/v1.0/`, signal));
@@ -74,8 +72,7 @@ export async function checkTenant(
     if (!isOpen) closed.push(mailbox);
   }
   await check(`${name}: behaviours`, () => behavioursLine(product, tenant.id, new Date()));
-  if (cloud !== undefined && named.length > 0)
-    await check(`${name}: notifications`, () => pushLine(product, env, tenant));
+  if (cloud !== null && named.length > 0) await check(`${name}: notifications`, () => pushLine(product, env, tenant));
   return stop('the mailbox cannot be read', closed);
 }
 

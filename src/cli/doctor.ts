@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { builtInClouds } from '../shared/clouds.ts';
-import { toSyncError } from '../shared/errors.ts';
+import { ownMailbox } from '../deliver/own-mailbox.ts';
+import { remedyOf, toSyncError } from '../shared/errors.ts';
 import type { CalendarFacts } from '../sources/graph/graph-source.ts';
 import { loadModel } from '../store/configuration.ts';
 import { tryPaused } from '../store/jobs.ts';
@@ -8,7 +9,7 @@ import { readChecks, readListed } from '../store/status.ts';
 import { loadTarget } from '../store/targets.ts';
 import { loadModelFile } from '../config/yaml.ts';
 import { contactedHosts, sayHosts } from './contacted-hosts.ts';
-import { checkTenant, type Examination } from './doctor-tenant.ts';
+import { checkTenant, type Examination, type Work } from './doctor-tenant.ts';
 import { exitCodes, tell, withProduct, type Overrides } from './context.ts';
 
 export interface Check {
@@ -44,8 +45,7 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
             : { name, state: 'warning', says: says.warning, code: null, remedy: says.remedy };
       } catch (thrown) {
         const error = toSyncError(thrown);
-        const remedy = error.recovery.kind === 'operator' ? error.recovery.remedy : 'Try again in a minute.';
-        result = { name, state: 'failed', says: error.message, code: error.code, remedy };
+        result = { name, state: 'failed', says: error.message, code: error.code, remedy: remedyOf(error) };
       }
       record(result);
       return result.state !== 'failed';
@@ -71,12 +71,16 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
       const clouds = [...builtInClouds, ...model.clouds];
       await check('hosts that are contacted', () => Promise.resolve(sayHosts(contactedHosts(model, clouds, env))));
     }
-    const takenUp = async (id: string): Promise<string> => {
-      const { sources, targets } = await tryPaused(product.store.db, id);
-      for (const source of sources) product.hints.send('ingest', source);
-      for (const target of targets) product.hints.send('deliver', target);
-      return sources.length + targets.length === 0 ? '' : '; it had been paused, and is taken up again now';
-    };
+    const checkAndTakeUp = (kind: 'source' | 'target', id: string, work: Work): Promise<boolean> =>
+      check(`${kind} ${id}`, async () => {
+        const says = await work();
+        const { sources, targets } = await tryPaused(product.store.db, `${kind}:${id}`);
+        for (const source of sources) product.hints.send('ingest', source);
+        for (const target of targets) product.hints.send('deliver', target);
+        if (sources.length + targets.length === 0) return says;
+        const note = '; it had been paused, and is taken up again now';
+        return typeof says === 'string' ? `${says}${note}` : { ...says, warning: `${says.warning}${note}` };
+      });
     const stopped = new Set<string>();
     for (const tenant of model.tenants)
       for (const id of await checkTenant({ check, skip }, { product, env, tenant, signal })) stopped.add(id);
@@ -84,45 +88,39 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
       const { id, kind } = source;
       if (kind === 'powerautomate' || stopped.has(id)) continue;
       const configured = kind === 'graph' ? source.calendar : 'default';
-      await check(`source ${id}`, async () => {
+      await checkAndTakeUp('source', id, async () => {
         const opened = await product.sources.open(id);
         if (opened.kind === 'graph') {
           const facts = await opened.source.probeCalendar(signal);
-          if (facts.isOwn) return `${sayCalendar(facts, configured)}${await takenUp(`source:${id}`)}`;
+          if (facts.isOwn) return sayCalendar(facts, configured);
           return {
             warning: `"${facts.name}" is a local copy of a calendar of ${facts.owner ?? 'somebody else'}`,
             remedy: 'Read it at its owner instead, or events may show twice.',
           };
         }
-        if (opened.kind === 'caldav') {
-          const { name } = await opened.source.probeCalendar(signal);
-          return `reads the calendar "${name}"${await takenUp(`source:${id}`)}`;
-        }
+        if (opened.kind === 'caldav') return `reads the calendar "${(await opened.source.probeCalendar(signal)).name}"`;
         const page = await opened.source.readPage(
           null,
           { from: '2000-01-01T00:00:00Z', to: '2000-01-02T00:00:00Z' },
           signal,
         );
-        return `answers with a calendar (${page.requests} request)${await takenUp(`source:${id}`)}`;
+        return `answers with a calendar (${page.requests} request)`;
       });
     }
     for (const target of model.targets)
-      await check(`target ${target.id}`, async () => {
+      await checkAndTakeUp('target', target.id, async () => {
         const state = await loadTarget(product.store.db, target.id);
         if (state === null) return 'is being removed';
         const dav = product.openTarget(state);
         const home = await dav.discover(signal);
         const calendars = await dav.listCalendars(signal);
-        const mailboxes = new Set(
-          model.sources.flatMap((source) => ('mailbox' in source ? [source.mailbox.toLowerCase()] : [])),
-        );
-        const own = home.addresses.find((address) => mailboxes.has(address.replace(/^mailto:/i, '').toLowerCase()));
+        const own = await ownMailbox(product.store.db, home.addresses);
         if (own !== undefined)
           return {
             warning: `the account's own address ${own} is a mirrored mailbox`,
             remedy: 'Nothing is mailed by us; give the account another address so that no other program mails either.',
           };
-        return `answers at ${home.home}, ${calendars.length} calendars${await takenUp(`target:${target.id}`)}`;
+        return `answers at ${home.home}, ${calendars.length} calendars`;
       });
     if (model.sources.some(({ kind }) => kind === 'graph'))
       await check('series', async () => {

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Product } from '../compose.ts';
 import type { Env } from '../config/env.ts';
 import type { Tenant } from '../config/model.ts';
-import { builtInClouds, type Cloud } from '../shared/clouds.ts';
+import { builtInClouds } from '../shared/clouds.ts';
 import { SyncError } from '../shared/errors.ts';
 import type { Window } from '../shared/window.ts';
 import type { GraphClient } from '../sources/graph/client.ts';
@@ -17,7 +17,7 @@ import { seenIn } from '../sources/graph/probe/seen.ts';
 import { trySubscriptions, type Tried } from '../sources/graph/probe/subscriptions.ts';
 import { addressesBelow } from '../sources/graph/subscriptions.ts';
 import { saveProbed } from '../store/behaviours.ts';
-import { loadClouds, loadModel } from '../store/configuration.ts';
+import { cloudOf, loadModel } from '../store/configuration.ts';
 import { recordAudit } from '../store/history.ts';
 import { notificationSecret } from '../store/subscriptions.ts';
 import { version } from '../version.ts';
@@ -68,7 +68,7 @@ interface Asking {
 
 async function ask({ env, product, tenant, places: all, options }: Asking): Promise<number> {
   const { store, sources } = product;
-  const cloud = await cloudOf(product, tenant);
+  const cloud = await cloudOf(store.db, tenant);
   const say = (sentence: string): void => void process.stderr.write(`${sentence}\n`);
   const places = all.slice(0, mostPlaces);
   const at = new Date();
@@ -254,17 +254,6 @@ function folderFor(env: Env, tenantId: string, save: ProbeOptions['save'], at: D
   if (save === false) return null;
   const stamp = at.toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
   return save ?? join(env.dataDir, 'probes', `${tenantId}-${stamp}Z`);
-}
-
-async function cloudOf(product: Product, tenant: Tenant): Promise<Cloud> {
-  const clouds = [...builtInClouds, ...(await loadClouds(product.store.db))];
-  const cloud = clouds.findLast(({ id }) => id === tenant.cloud);
-  if (cloud !== undefined) return cloud;
-  throw new SyncError(`There is no cloud ${tenant.cloud}`, {
-    code: 'config.missing_entry',
-    field: 'cloud',
-    recovery: { kind: 'operator', remedy: 'Apply a configuration that has it.' },
-  });
 }
 
 function count(number: number, what: string): string {

@@ -1,9 +1,8 @@
-import { builtInClouds } from '../shared/clouds.ts';
 import { systemClock } from '../shared/clock.ts';
 import { checkSignIn } from '../access/check-sign-in.ts';
 import { SyncError, toSyncError } from '../shared/errors.ts';
 import { signInByDevice } from '../sources/graph/sign-in.ts';
-import { loadClouds } from '../store/configuration.ts';
+import { cloudOf } from '../store/configuration.ts';
 import { recordAudit } from '../store/history.ts';
 import { saveSignIn } from '../store/sign-ins.ts';
 import { mailboxesOf } from '../store/tenant-access.ts';
@@ -36,9 +35,7 @@ export function signIn(tenantId: string, address: string, json: boolean, overrid
           remedy: 'Set signIn: delegated in place of its secret or certificate, and apply it.',
         },
       });
-    const clouds = [...builtInClouds, ...(await loadClouds(store.db))];
-    const cloud = clouds.findLast(({ id }) => id === tenant.cloud);
-    if (cloud === undefined) return exitCodes.invalid;
+    const cloud = await cloudOf(store.db, tenant);
     const { directory, client } = tenant;
     const options = { cloud, directory, client, fetch, clock: systemClock, version, timeoutMs };
     const signedIn = await signInByDevice(options, ({ url, code }) => {

@@ -97,8 +97,8 @@ export interface CalDav {
   changes(calendarHref: string, syncToken: string | null, signal?: AbortSignal): Promise<CalendarChanges>;
   /**
    * The objects of these hrefs, keyed by the hrefs as given; what is missing is left out, and what is larger than 4 MiB
-   * (no event of ours is). Bodies come through XML: line
-   * ends are CRLF again, but md5 and etag agree only for what `get` gives.
+   * (no event of ours is). Bodies come through XML: line ends are CRLF again, but md5 and etag agree only for what `get`
+   * gives.
    */
   multiget(calendarHref: string, hrefs: readonly string[], signal?: AbortSignal): Promise<Map<string, DavObject>>;
   close(): Promise<void>;

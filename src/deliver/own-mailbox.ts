@@ -4,6 +4,12 @@ import type { Db } from '../store/database.ts';
 import { recordHistory } from '../store/history.ts';
 import { mirroredMailboxes } from '../store/targets.ts';
 
+/** Of an account's addresses (`calendar-user-address-set`) the one that is a mailbox which is mirrored. */
+export async function ownMailbox(db: Db, addresses: readonly string[]): Promise<string | undefined> {
+  const mailboxes = await mirroredMailboxes(db);
+  return addresses.find((address) => mailboxes.has(address.replace(/^mailto:/i, '').toLowerCase()));
+}
+
 /** Accounts of which it was told. */
 const told = new WeakSet<CalDav>();
 
@@ -22,9 +28,7 @@ export async function tellOwnMailbox(
   if (told.has(dav)) return;
   const { addresses } = await dav.discover(signal);
   told.add(dav);
-  const mailboxes = await mirroredMailboxes(db);
-  const own = addresses.find((address) => mailboxes.has(address.replace(/^mailto:/i, '').toLowerCase()));
-  if (own === undefined) return;
+  if ((await ownMailbox(db, addresses)) === undefined) return;
   log.event('target.own_mailbox', { target: targetId });
   await recordHistory(db, {
     status: 'ok',

@@ -42,8 +42,8 @@ const dayMs = 86_400_000;
 
 /**
  * What to do about objects of ours that changed on the server. A client's own state changes nothing; a body that we
- * once sent is a late write of our own, and so is the deletion of one that we tried to delete; any other difference is a client's edit, repaired at most three times in a day
- * where the target repairs. Pure.
+ * once sent is a late write of our own, and so is the deletion of one that we tried to delete; any other difference is a
+ * client's edit, repaired at most three times in a day where the target repairs. Pure.
  */
 export function planDrift(input: DriftInput): DriftStep[] {
   const byHref = new Map(input.objects.map((object) => [object.href, object]));

@@ -1,3 +1,5 @@
+import { limiter } from '../shared/limiter.ts';
+
 /** Work on many tenants, of which none waits for another. */
 export interface SideBySide {
   /** Begins with those that are not under way yet, and waits for all of them. `work` must not throw. */
@@ -9,21 +11,10 @@ export interface SideBySide {
 /** At most so many at a time; who is slow keeps its own place and no other: further rounds go on beside it. */
 export function sideBySide(most: number): SideBySide {
   const underWay = new Map<string, Promise<void>>();
-  const waiting: (() => void)[] = [];
-  let free = most;
+  const limit = limiter(most);
 
-  const carryOut = async (id: string, work: (id: string) => Promise<void>): Promise<void> => {
-    if (free > 0) free -= 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      await work(id);
-    } finally {
-      underWay.delete(id);
-      const next = waiting.shift();
-      if (next === undefined) free += 1;
-      else next();
-    }
-  };
+  const carryOut = (id: string, work: (id: string) => Promise<void>): Promise<void> =>
+    limit('all', () => work(id)).finally(() => underWay.delete(id));
   return {
     async run(ids, work) {
       const begun = ids.map((id) => {

@@ -39,3 +39,8 @@ export function toSyncError(thrown: unknown): SyncError {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new SyncError(message, { code: 'internal.unexpected', recovery: { kind: 'retry' }, cause: thrown });
 }
+
+/** What a person is to do about it; a passing fault mends itself. */
+export function remedyOf({ recovery }: SyncError): string {
+  return recovery.kind === 'operator' ? recovery.remedy : 'Try again in a minute.';
+}

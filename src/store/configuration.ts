@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Credential, Model, SourceConfig, Target, Tenant } from '../config/model.ts';
-import type { Cloud } from '../shared/clouds.ts';
+import { builtInClouds, type Cloud } from '../shared/clouds.ts';
+import { SyncError } from '../shared/errors.ts';
 import type { SecretBox } from '../shared/secret-box.ts';
 import { markMeetingsDirty } from './claims.ts';
 import { capped, ceilingOf } from './ceiling.ts';
@@ -93,6 +94,22 @@ function toTenant(row: TenantRecord, open: (sealed: string, context: string) => 
 export async function loadClouds(db: Db): Promise<Cloud[]> {
   const found = await sql<Cloud>`select id, login, graph, portal from cloud order by id`.execute(db);
   return found.rows;
+}
+
+/** A cloud that is built in or configured; null: there is none of this name. */
+export async function findCloud(db: Db, id: string): Promise<Cloud | null> {
+  return [...builtInClouds, ...(await loadClouds(db))].findLast((cloud) => cloud.id === id) ?? null;
+}
+
+/** As `findCloud`. Throws `config.missing_entry`. */
+export async function cloudOf(db: Db, { cloud: id }: Pick<Tenant, 'cloud'>): Promise<Cloud> {
+  const cloud = await findCloud(db, id);
+  if (cloud !== null) return cloud;
+  throw new SyncError(`There is no cloud ${id}`, {
+    code: 'config.missing_entry',
+    field: 'cloud',
+    recovery: { kind: 'operator', remedy: 'Apply a configuration that has it.' },
+  });
 }
 
 /** Whoever changes the configuration does so alone, until the end of the transaction: differences stay true. */

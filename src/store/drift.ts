@@ -66,7 +66,9 @@ export async function recordStanding(db: Db, targetId: string, changes: readonly
   if (changes.length === 0) return;
   await sql`
     update object o set etag = r.etag,
-      sent_bodies = case when r.etag is null then o.sent_bodies - ${lateDeletion}::text else o.sent_bodies end, has_client_state = coalesce(r."hasClientState", o.has_client_state), fingerprint = case when r."isKnown" then o.fingerprint end,
+      sent_bodies = case when r.etag is null then o.sent_bodies - ${lateDeletion}::text else o.sent_bodies end,
+      has_client_state = coalesce(r."hasClientState", o.has_client_state),
+      fingerprint = case when r."isKnown" then o.fingerprint end,
       repairs = case when not r."isRepair" then o.repairs
         when o.repaired_at > now() - interval '24 hours' then o.repairs + 1 else 1 end,
       repaired_at = case when r."isRepair" then clock_timestamp() else o.repaired_at end

@@ -99,8 +99,8 @@ const lastBodies = (before: string, added: string) => sql`
 
 /**
  * Closes an intent whose outcome was read: with `etag`, something stands there; with null, nothing does, though a late
- * write may still come, as a late deletion may after the former. Either way what stands there counts as unknown, and the meeting is looked at again. False when
- * somebody else has settled it.
+ * write may still come, as a late deletion may after the former. Either way what stands there counts as unknown, and the
+ * meeting is looked at again. False when somebody else has settled it.
  */
 export async function recordSettled(db: Db, targetId: string, intent: Intent, etag: string | null): Promise<boolean> {
   const found = await sql<{ id: string }>`

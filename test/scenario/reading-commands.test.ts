@@ -159,13 +159,17 @@ describe('sync', () => {
 });
 
 describe('guard', () => {
-  it('lists what is held and carries out what the operator decides', async () => {
+  async function loseTwelveOfFifteen(): Promise<void> {
     for (let index = 0; index < 15; index += 1)
       world.calendar.createEvent({ subject: `E${index}`, start: at(1 + index) });
     await world.stage.sync();
     for (const item of world.calendar.events().slice(0, 12)) world.calendar.delete(item);
     await world.stage.passTime();
     await world.stage.sync();
+  }
+
+  it('lists what is held and carries out what the operator decides', async () => {
+    await loseTwelveOfFifteen();
 
     expect((await runCli(world.stage, ['guard', 'list'])).out).toMatch(/contoso-me +12 +12/);
     const approved = await runCli(world.stage, ['guard', 'approve', 'contoso-me', '--json']);
@@ -177,12 +181,7 @@ describe('guard', () => {
   });
 
   it('keeps what is held when the operator says so, reads the source anew, and holds what is still gone', async () => {
-    for (let index = 0; index < 15; index += 1)
-      world.calendar.createEvent({ subject: `E${index}`, start: at(1 + index) });
-    await world.stage.sync();
-    for (const item of world.calendar.events().slice(0, 12)) world.calendar.delete(item);
-    await world.stage.passTime();
-    await world.stage.sync();
+    await loseTwelveOfFifteen();
 
     const discarded = await runCli(world.stage, ['guard', 'discard', 'contoso-me', '--json']);
     expect(JSON.parse(discarded.out)).toEqual({ source: 'contoso-me', decision: 'discard', count: 12 });

@@ -47,11 +47,7 @@ export function learnedFrom(
   now: Date,
   tell: (question: string, answer: string) => void = () => undefined,
 ): Learned {
-  const isGood = ({ at }: FoundBehaviour): boolean => now.getTime() - Date.parse(at) < GOOD_FOR_MS;
-  const answerTo = (question: string): string | null => {
-    const one = found[question];
-    return one !== undefined && isGood(one) ? one.answer : null;
-  };
+  const answerTo = (question: string): string | null => goodAnswer(found[question], now);
   const refused = new Set(askedParts.filter((part) => answerTo(part) === 'refused'));
   const answered = new Set<AskedPart>();
   const stored = Number(answerTo('pageSize') ?? PAGE_SIZE);
@@ -80,14 +76,16 @@ export interface SubscriptionHabits {
 }
 
 export function subscriptionHabits(found: Behaviours, now: Date): SubscriptionHabits {
-  const isGood = (one: FoundBehaviour | undefined): one is FoundBehaviour =>
-    one !== undefined && now.getTime() - Date.parse(one.at) < GOOD_FOR_MS;
-  const { subscriptionMinutes: minutes, calendarSubscriptions: perCalendar } = found;
-  const longest = isGood(minutes) ? Number(minutes.answer) : Number.NaN;
+  const longest = Number(goodAnswer(found['subscriptionMinutes'], now));
+  const perCalendar = goodAnswer(found['calendarSubscriptions'], now);
   return {
     minutes: Number.isInteger(longest) && longest >= 45 ? longest : null,
-    perCalendar: isGood(perCalendar) ? perCalendar.answer === 'accepted' : null,
+    perCalendar: perCalendar === null ? null : perCalendar === 'accepted',
   };
+}
+
+function goodAnswer(one: FoundBehaviour | undefined, now: Date): string | null {
+  return one === undefined || isOutdated(one.at, now) ? null : one.answer;
 }
 
 /** Whether answers are too old to be relied on. */

@@ -62,13 +62,17 @@ export function isCode(thrown: unknown, ...codes: readonly string[]): boolean {
 }
 
 /** All items of a collection from its first page on. Throws `graph.unreadable_answer` when it is none. */
-export async function allItems(session: Session, firstPage: unknown): Promise<unknown[]> {
+export async function allItems(
+  { follow }: Pick<Session, 'follow'>,
+  firstPage: unknown,
+  mostPages = MAX_PAGES,
+): Promise<unknown[]> {
   const items: unknown[] = [];
   let page = readCollection(firstPage);
-  for (let pages = 1; page !== null && pages <= MAX_PAGES; pages += 1) {
+  for (let pages = 1; page !== null && pages <= mostPages; pages += 1) {
     items.push(...page.items);
     if (page.nextLink === null) return items;
-    page = readCollection(await session.follow(page.nextLink));
+    page = readCollection(await follow(page.nextLink));
   }
   throw notACollection();
 }

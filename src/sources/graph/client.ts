@@ -1,9 +1,9 @@
 import { Client, ResponseType, type Context, type Middleware } from '@microsoft/microsoft-graph-client';
 import { systemClock, type Clock } from '../../shared/clock.ts';
 import { SyncError } from '../../shared/errors.ts';
+import { limiter } from '../../shared/limiter.ts';
 import { learnedFrom, SMALLEST_PAGE, type Learned } from './behaviours.ts';
 import { classify, networkFault, readFailure, type FailedAnswer } from './errors.ts';
-import { limiter } from './limiter.ts';
 import { tokens, type GraphCredential, type TokenOptions, type Tokens } from './tokens.ts';
 
 export interface GraphClientOptions extends Pick<TokenOptions, 'cloud' | 'directory' | 'client'> {

@@ -1,6 +1,5 @@
-import { isCode, notACollection } from './calendars.ts';
+import { allItems, isCode } from './calendars.ts';
 import type { GraphClient } from './client.ts';
-import { readCollection } from './wire.ts';
 
 /** One user of a directory. */
 export interface ListedMailbox {
@@ -20,22 +19,18 @@ const MAX_PAGES = 1_000;
  * Throws SyncError.
  */
 export async function listMailboxes(client: GraphClient, signal: AbortSignal): Promise<ListedMailbox[] | null> {
-  const found: ListedMailbox[] = [];
   // No mailbox's limit concerns these.
   const ask = (to: Parameters<GraphClient['get']>[0]['to']): Promise<unknown> =>
     client.get({ mailbox: '/users', to, isPaged: true, signal });
   try {
-    let page = readCollection(await ask({ path: '/users', query: { $select: SELECT } }));
-    for (let pages = 1; page !== null && pages <= MAX_PAGES; pages += 1) {
-      found.push(...page.items.map(readUser).filter((user) => user !== null));
-      if (page.nextLink === null) return found.toSorted((a, b) => a.address.localeCompare(b.address, 'en'));
-      page = readCollection(await ask({ link: page.nextLink }));
-    }
+    const first = await ask({ path: '/users', query: { $select: SELECT } });
+    const items = await allItems({ follow: (link) => ask({ link }) }, first, MAX_PAGES);
+    const found = items.map(readUser).filter((user) => user !== null);
+    return found.toSorted((a, b) => a.address.localeCompare(b.address, 'en'));
   } catch (thrown) {
     if (isCode(thrown, 'graph.access_denied')) return null;
     throw thrown;
   }
-  throw notACollection();
 }
 
 /** Null: an account without an address, which has no calendar. */

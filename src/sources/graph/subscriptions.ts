@@ -1,7 +1,7 @@
 /** Graph's subscriptions: the requests, and what their answers mean for what is tried next. */
 import { SyncError, toSyncError } from '../../shared/errors.ts';
 import { calendarPath, openSession, resolveCalendar } from './calendars.ts';
-import type { GraphClient } from './client.ts';
+import type { GraphClient, SubscriptionAnswer } from './client.ts';
 import type { FailedAnswer } from './errors.ts';
 import { shorterLife, type Listed, type Scope, type WatchedSource } from './plan-subscriptions.ts';
 import { readCollection } from './wire.ts';
@@ -89,8 +89,28 @@ export interface CreateOptions extends Addresses {
 
 /** Graph calls both addresses before it answers. Throws SyncError when it is unknown whether it was made. */
 export async function createSubscription(client: GraphClient, options: CreateOptions): Promise<Outcome> {
-  const { resource, notificationUrl, lifecycleUrl, clientState, minutes, now, signal } = options;
-  const answer = await client.subscribe({
+  const answer = await requestSubscription(client, options);
+  if (answer.kind === 'ok') return readMade(answer.json);
+  return judgeRefusal(answer.answer, answer.error, {
+    minutes: options.minutes,
+    isCalendar: options.scope === 'calendar' && !options.isDefault,
+  });
+}
+
+/** The request of `createSubscription`, whose answer nobody has judged. */
+export function requestSubscription(
+  client: GraphClient,
+  {
+    resource,
+    notificationUrl,
+    lifecycleUrl,
+    clientState,
+    minutes,
+    now,
+    signal,
+  }: Omit<CreateOptions, 'isDefault' | 'scope'>,
+): Promise<SubscriptionAnswer> {
+  return client.subscribe({
     do: 'create',
     body: {
       changeType: 'created,updated,deleted',
@@ -102,11 +122,6 @@ export async function createSubscription(client: GraphClient, options: CreateOpt
       clientState,
     },
     signal,
-  });
-  if (answer.kind === 'ok') return readMade(answer.json);
-  return judgeRefusal(answer.answer, answer.error, {
-    minutes,
-    isCalendar: options.scope === 'calendar' && !options.isDefault,
   });
 }
 
@@ -164,8 +179,7 @@ export function judgeRefusal(
   const { status, message } = answer;
   const isBad = status === 400 || status === 422;
   if (isBad && /expiration|minutes in the future/i.test(message)) {
-    const named = /only be (\d+) minutes/i.exec(message)?.[1];
-    const shorter = shorterLife(minutes, named === undefined ? null : Number(named));
+    const shorter = shorterLife(minutes, longestNamed(answer));
     if (shorter !== null) return { kind: 'shorter', minutes: shorter };
   }
   if (isBad && /validation|notification ?(?:url|endpoint)/i.test(message))
@@ -183,6 +197,12 @@ export function judgeRefusal(
       ? { kind: 'not-this-calendar', error }
       : { kind: 'refused', when: 'daily', isUnknown: false, error };
   return { kind: 'refused', when: 'soon', isUnknown: status >= 500, error };
+}
+
+/** The longest life that a refusal names, in minutes (microsoft-graph-docs#2988); null: it names none. */
+export function longestNamed({ message }: FailedAnswer): number | null {
+  const named = /only be (\d+) minutes/i.exec(message)?.[1];
+  return named === undefined ? null : Number(named);
 }
 
 function unreachable(cause: SyncError): SyncError {

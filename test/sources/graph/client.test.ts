@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { builtInClouds } from '../../../src/shared/clouds.ts';
 import type { SyncError } from '../../../src/shared/errors.ts';
 import { graphClient, type GraphClient } from '../../../src/sources/graph/client.ts';
-import { limiter } from '../../../src/sources/graph/limiter.ts';
+import { limiter } from '../../../src/shared/limiter.ts';
 import { selfSigned } from '../../support/graph/self-signed.ts';
 import { startGraphSimulator, type GraphSimulator } from '../../support/graph/simulator.ts';
 import { clientOf, contoso, me, patient } from './mirror.ts';

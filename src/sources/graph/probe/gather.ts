@@ -60,7 +60,7 @@ export async function gather(options: GatherOptions): Promise<Gathered> {
   const checks = { rule: 0, zone: 0, shifted: 0, list: 0 };
   let [unmappable, rows, copies] = [0, 0, 0];
   const looked = new Set<string>();
-  const hasTried = { parts: false };
+  let hasTriedParts = false;
   for (const [index, place] of options.places.entries()) {
     const name = `calendar ${index + 1} of ${options.places.length}`;
     const look = new Look(options, place, await options.client(place.mailbox));
@@ -80,7 +80,7 @@ export async function gather(options: GatherOptions): Promise<Gathered> {
     }
     options.onStep(`${name}: the same asked otherwise: ids, zones, bodies, pages, links`);
     await look.otherwise(read);
-    hasTried.parts = await look.parts(hasTried.parts);
+    hasTriedParts = await look.parts(hasTriedParts);
   }
   return { checks, unmappable, rows, copies };
 }
@@ -148,8 +148,8 @@ class Look {
   }
 
   /** Series of as many kinds as there are, and some of the rest, as a reading rebuilds them. */
-  async rebuild({ stale, rows }: Read): Promise<(SelfCheck['mode'] | 'unmappable' | null)[]> {
-    const { window, signal, recorder } = this.options;
+  async rebuild({ calendar, stale, rows }: Read): Promise<(SelfCheck['mode'] | 'unmappable' | null)[]> {
+    const { window, signal } = this.options;
     const keys = [...new Set(stale.filter(({ why }) => why === 'member').map(({ key }) => key))];
     const weigh = new Map(keys.map((key) => [key, interest(key, rows)]));
     const series = keys.toSorted((a, b) => (weigh.get(b) ?? 0) - (weigh.get(a) ?? 0)).slice(0, mostSeries);
@@ -164,10 +164,7 @@ class Look {
     const [exception] = rows.filter(({ type }) => type === 'exception');
     if (exception?.id != null) {
       const { id } = exception;
-      const calendar = recorder.exchanges.findLast(({ url }) => /\/calendars\/[^/]+\/calendarView/.test(url));
-      const [, path] = /\/v1\.0(\/users\/[^/]+\/calendars\/[^/]+)\//.exec(calendar?.url ?? '') ?? [];
-      if (path !== undefined)
-        await this.may('exception', () => this.ask({ path: `${path}/events/${pathSegment(id)}` }));
+      await this.may('exception', () => this.ask({ path: `${this.path(calendar)}/events/${pathSegment(id)}` }));
     }
     return results;
   }

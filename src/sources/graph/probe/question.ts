@@ -1,4 +1,10 @@
+import type { Exchange } from './exchange.ts';
 import type { Seen } from './seen.ts';
+
+/** Words that several questions share. */
+export const handled = 'The reading knows both ways; nothing is switched.';
+export const appointment = 'Make an appointment within the next weeks, then run this again.';
+export const anyCalendar = 'Name a mailbox with a calendar.';
 
 /** One thing on which documents are silent or reports contradict each other, and what its answers mean for the reading. */
 export interface Question {
@@ -55,4 +61,9 @@ export function settleBy({ name, asks, answers, toSettle }: Question, found: rea
 function rank(answers: readonly Consequence[], answer: string): number {
   const index = answers.findIndex((one) => one.answer === answer);
   return index === -1 ? answers.length : index;
+}
+
+/** Whether what a request asked for is known to this Graph: answered, or refused by a 400. */
+export function partAnswer({ status }: Exchange): string[] {
+  return status === 200 ? ['known'] : status === 400 ? ['refused'] : [];
 }

@@ -1,11 +1,11 @@
 /** What a probe asks about series, their occurrences and their ids. Each question names the reports that disagree. */
+import { cleanUid } from '../../../calendar/uid.ts';
 import { zoneOf } from '../../../calendar/windows-zones.ts';
 import { instantOf } from '../times.ts';
 import type { WireEvent } from '../wire.ts';
-import type { Question } from './question.ts';
-import { beginsBefore, eventIdOf, type Seen, type SeenMaster } from './seen.ts';
+import { appointment, handled, partAnswer, type Question } from './question.ts';
+import { beginsBefore, type Seen, type SeenMaster } from './seen.ts';
 
-const handled = 'The reading knows both ways; nothing is switched.';
 const weeklySeries = 'Make a weekly series that began more than two months ago, then run this again.';
 const changedOccurrence = 'Change the time of one coming occurrence of a weekly series, then run this again.';
 
@@ -67,7 +67,7 @@ export const seriesQuestions: readonly Question[] = [
       { answer: 'no', means: 'An event that is moved to another calendar goes and comes again under a new id.' },
       { answer: 'yes', means: 'An event keeps its id when it is moved.' },
     ],
-    toSettle: 'Make an appointment within the next weeks, then run this again.',
+    toSettle: appointment,
   },
   {
     // `outlook-immutable-id.md` is silent
@@ -100,7 +100,7 @@ export const seriesQuestions: readonly Question[] = [
     // not in the metadata of v1.0 (msgraph-metadata#827)
     name: 'occurrenceId',
     asks: 'Can occurrenceId be asked for?',
-    settle: (seen) => [...partAnswers(seen, 'part-occurrenceId')],
+    settle: (seen) => seen.of('part-occurrenceId').flatMap(partAnswer),
     answers: [
       {
         answer: 'refused',
@@ -127,7 +127,7 @@ export const seriesQuestions: readonly Question[] = [
     // v1.0 since May 2025, clouds may trail
     name: 'seriesParts',
     asks: 'Can cancelledOccurrences and exceptionOccurrences be asked for?',
-    settle: (seen) => [...partAnswers(seen, 'part-seriesParts')],
+    settle: (seen) => seen.of('part-seriesParts').flatMap(partAnswer),
     answers: [
       {
         answer: 'refused',
@@ -209,7 +209,9 @@ export const seriesQuestions: readonly Question[] = [
     asks: 'How does the invitation to one date of somebody’s series come?',
     settle: (seen) => [
       ...seen.absentMasters.map(() => 'exception'),
-      ...seen.rows.filter((row) => row.type === 'singleInstance' && isDated(row.iCalUId)).map(() => 'singleInstance'),
+      ...seen.rows
+        .filter((row) => row.type === 'singleInstance' && cleanUid(row.iCalUId)?.date != null)
+        .map(() => 'singleInstance'),
     ],
     answers: [
       { answer: 'exception', means: 'It names a series that is not there, and is asked for by its own id.' },
@@ -252,7 +254,7 @@ export const seriesQuestions: readonly Question[] = [
       { answer: 'tzone', means: 'They are read by what follows tzone://Microsoft/.' },
       { answer: 'known', means: handled },
     ],
-    toSettle: 'Make an appointment within the next weeks, then run this again.',
+    toSettle: appointment,
   },
 ];
 
@@ -286,15 +288,6 @@ function pairs(
   });
 }
 
-/** Answers of requests for one part of a master: refused by a 400, or answered. */
-function* partAnswers(seen: Seen, purpose: 'part-occurrenceId' | 'part-seriesParts'): Iterable<string> {
-  for (const { url, status } of seen.of(purpose)) {
-    if (eventIdOf(url) === null) continue;
-    if (status === 200) yield 'known';
-    if (status === 400) yield 'refused';
-  }
-}
-
 function inheritedFields({ rows, masters, exceptions }: Seen): string[] {
   return rows
     .filter(({ type }) => type === 'exception')
@@ -311,10 +304,4 @@ function inheritedFields({ rows, masters, exceptions }: Seen): string[] {
 
 function isOf({ seriesMasterId }: WireEvent, { asked, event }: SeenMaster): boolean {
   return seriesMasterId === asked || seriesMasterId === event.id;
-}
-
-/** A GlobalObjectId with the date of an instance (MS-OXOCAL 2.2.1.27). */
-function isDated(iCalUId: string | null): boolean {
-  const [, date] = /^040000008200E00074C5B7101A82E008([0-9A-F]{8})/i.exec(iCalUId ?? '') ?? [];
-  return date !== undefined && date !== '00000000';
 }

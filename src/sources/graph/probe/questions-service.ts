@@ -3,15 +3,13 @@ import { offsetAt } from '../../../calendar/zones.ts';
 import { instantOf, knownZone } from '../times.ts';
 import { readCollection, readEvent, type WireCalendar, type WireEvent } from '../wire.ts';
 import type { Exchange } from './exchange.ts';
-import type { Question } from './question.ts';
+import { anyCalendar, appointment, handled, partAnswer, type Question } from './question.ts';
 import { codeOf, itemsOf, type Seen } from './seen.ts';
 
 /** What the odd requests ask for: nothing that a reading would. */
 export const oddZone = 'Tokyo Standard Time';
 export const oddPageSize = 2;
 
-const handled = 'The reading knows both ways; nothing is switched.';
-const appointment = 'Make an appointment within the next weeks, then run this again.';
 const mostSkewMs = 120_000;
 
 export const serviceQuestions: readonly Question[] = [
@@ -29,7 +27,7 @@ export const serviceQuestions: readonly Question[] = [
       { answer: 'refused', means: 'This calendar cannot be read.', isTrouble: true },
       { answer: 'works', means: 'Each calendar has a stream of its own.' },
     ],
-    toSettle: 'Name a mailbox with a calendar.',
+    toSettle: anyCalendar,
   },
   {
     // no maximum is published; 50 to 200 is common
@@ -45,7 +43,7 @@ export const serviceQuestions: readonly Question[] = [
     answers: [
       { answer: null, means: 'Switched: pages are asked for in this size at most, smaller ones when Graph is slow.' },
     ],
-    toSettle: 'Name a mailbox with a calendar.',
+    toSettle: anyCalendar,
   },
   {
     name: 'pageSizeHonoured',
@@ -141,7 +139,7 @@ export const serviceQuestions: readonly Question[] = [
       { answer: 'refused', means: 'Delta tells events whole, as it is documented.' },
       { answer: 'known', means: 'It is not documented, so no reading relies on it.' },
     ],
-    toSettle: 'Name a mailbox with a calendar.',
+    toSettle: anyCalendar,
   },
   {
     name: 'sameLink',
@@ -151,7 +149,7 @@ export const serviceQuestions: readonly Question[] = [
       { answer: 'lost', means: 'A process that ends before it has stored an answer costs a full reading.' },
       { answer: 'works', means: 'A process that ends before it has stored an answer asks once more.' },
     ],
-    toSettle: 'Name a mailbox with a calendar.',
+    toSettle: anyCalendar,
   },
   {
     // `delta-query-overview.md`, D#2350: 410, or another 40x with a code
@@ -164,7 +162,7 @@ export const serviceQuestions: readonly Question[] = [
         means: 'Whatever is said, a link that is refused while the calendar answers starts a full reading.',
       },
     ],
-    toSettle: 'Name a mailbox with a calendar.',
+    toSettle: anyCalendar,
   },
   {
     name: 'removalsAtFirst',
@@ -174,7 +172,7 @@ export const serviceQuestions: readonly Question[] = [
       { answer: 'yes', means: 'A removal of something that was never told counts for nothing.' },
       { answer: 'no', means: handled },
     ],
-    toSettle: 'Name a mailbox with a calendar.',
+    toSettle: anyCalendar,
   },
   {
     // allodia-eu engine
@@ -223,7 +221,7 @@ export const serviceQuestions: readonly Question[] = [
       },
       { answer: 'answers', means: 'That a calendar is there is confirmed by its id.' },
     ],
-    toSettle: 'Name a mailbox with a calendar.',
+    toSettle: anyCalendar,
   },
   {
     // `outlook-get-shared-events-calendars.md`
@@ -234,7 +232,7 @@ export const serviceQuestions: readonly Question[] = [
       { answer: 'some', means: 'Read them at their owners: `calendar-sync calendars <tenant> <mailbox>` tells which.' },
       { answer: 'none', means: 'All calendars are the mailboxes’ own.' },
     ],
-    toSettle: 'Name a mailbox with a calendar.',
+    toSettle: anyCalendar,
   },
   {
     name: 'userIds',
@@ -303,10 +301,6 @@ function allDayForm({ start, originalStartTimeZone }: WireEvent): string[] {
   // Where midnight is midnight UTC as well, nothing can be told.
   if (offsetAt(zone.zone, at) === 0) return [];
   return [at % 86_400 === 0 ? 'midnight' : 'converted'];
-}
-
-function partAnswer({ status }: Exchange): string[] {
-  return status === 200 ? ['known'] : status === 400 ? ['refused'] : [];
 }
 
 /** A copy cannot be shared on; of addresses, which a saved probe does not have, nothing is asked. */

@@ -227,9 +227,7 @@ class Words {
 
 /** Names of fields only, and the one property that is expanded. */
 function isOwnList(list: string): boolean {
-  return /^[\w,]*$/.test(
-    list.replace(/singleValueExtendedProperties\(\$filter=id eq '[^']*'\)/, 'x').replaceAll(',', ','),
-  );
+  return /^[\w,]*$/.test(list.replace(/singleValueExtendedProperties\(\$filter=id eq '[^']*'\)/, 'x'));
 }
 
 /** Only what we ask for. */

@@ -1,7 +1,14 @@
 import { toSyncError } from '../../../shared/errors.ts';
 import { calendarPath, openSession, resolveCalendar } from '../calendars.ts';
 import type { GraphClient, SubscriptionAnswer } from '../client.ts';
-import { deleteSubscription, judgeRefusal, resourceOf, type Addresses } from '../subscriptions.ts';
+import {
+  deleteSubscription,
+  judgeRefusal,
+  longestNamed,
+  requestSubscription,
+  resourceOf,
+  type Addresses,
+} from '../subscriptions.ts';
 import type { Place } from './gather.ts';
 import type { Question } from './question.ts';
 
@@ -69,14 +76,13 @@ export async function trySubscriptions(options: TryOptions): Promise<Tried> {
 
   const make = async (resource: string, minutes: number, isCalendar: boolean): Promise<Made> => {
     const now = options.now();
-    const answer = await client.subscribe({ do: 'create', body: bodyOf(options, resource, now, minutes), signal });
+    const answer = await requestSubscription(client, { ...options, resource, minutes, now });
     if (answer.kind === 'ok') {
       left += await end(client, answer, signal);
       return { kind: 'granted', minutes: Math.min(minutes, grantedMinutes(answer.json, now) ?? minutes) };
     }
     const outcome = judgeRefusal(answer.answer, answer.error, { minutes, isCalendar });
-    const named = /only be (\d+) minutes/i.exec(answer.answer.message)?.[1];
-    if (outcome.kind === 'shorter') return { kind: 'too-long', most: named === undefined ? null : Number(named) };
+    if (outcome.kind === 'shorter') return { kind: 'too-long', most: longestNamed(answer.answer) };
     // One like it is there: so there can be.
     if (outcome.kind === 'duplicate' && isCalendar) return { kind: 'granted', minutes };
     if (outcome.kind === 'not-this-calendar') return { kind: 'refused' };
@@ -103,22 +109,6 @@ type Made =
   | { readonly kind: 'too-long'; readonly most: number | null }
   | { readonly kind: 'refused' }
   | { readonly kind: 'unknown'; readonly reason: string };
-
-function bodyOf(
-  { notificationUrl, lifecycleUrl, clientState }: TryOptions,
-  resource: string,
-  now: Date,
-  minutes: number,
-): Record<string, string> {
-  return {
-    changeType: 'created,updated,deleted',
-    resource,
-    notificationUrl,
-    lifecycleNotificationUrl: lifecycleUrl,
-    expirationDateTime: new Date(now.getTime() + minutes * 60_000).toISOString(),
-    clientState,
-  };
-}
 
 /** How many stay: 0 or 1. */
 async function end(
