@@ -141,12 +141,14 @@ class Speaker {
   private translated(real: URL, body: Json): Json {
     if (!real.pathname.endsWith('/delta')) return this.written(body);
     const calendar = real.pathname;
-    const known = this.told.get(calendar) ?? new Map<string, Json>();
+    // A reading from the start is told what is there, and nothing that a former one, cut off, was about to hear again.
+    const isStart = real.searchParams.has('startDateTime');
+    const known = (isStart ? null : this.told.get(calendar)) ?? new Map<string, Json>();
     this.told.set(calendar, known);
     const all = body['value'] as Json[];
     const gone = all.flatMap((item) => (item['@removed'] === undefined ? [] : [String(item['id'])]));
     const items = all.flatMap((item) => this.itemOf(item, known, gone));
-    const again = this.repeated.get(calendar) ?? [];
+    const again = (isStart ? null : this.repeated.get(calendar)) ?? [];
     const isLast = body['@odata.nextLink'] === undefined;
     // The older telling first: the last one is true.
     const value = [...again.filter(({ id }) => known.has(String(id))), ...items];
