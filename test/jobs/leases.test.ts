@@ -116,13 +116,16 @@ describe('a holder that lives no more', () => {
   });
 
   it('is dead although nobody has buried it', async () => {
-    const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60']);
+    // A shell would bury the child; what it has become does not, and the child ends when its input does.
+    const parent = spawn('sh', ['-c', 'exec 3<&0; { read _ <&3; } & echo $!; exec sleep 60 3<&-']);
     const [line] = (await once(parent.stdout, 'data')) as [Buffer];
     const pid = line.toString().trim();
     const fields = (): string[] => {
       const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
       return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     };
+    await until('the shell is gone', () => readFileSync(`/proc/${parent.pid}/comm`, 'utf8') === 'sleep\n');
+    parent.stdin.end();
     await until('the child is a zombie', () => fields()[0] === 'Z');
     const [place] = holderName().split('/');
     expect(isDeadHolder(`${place}/${pid}/${fields()[19]}/cafe`)).toBe(true);
