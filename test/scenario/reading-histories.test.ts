@@ -227,6 +227,42 @@ describe('a crash', () => {
     expect(world.titles()).toHaveLength(132);
   });
 
+  const readings: [string, () => Promise<unknown>][] = [
+    ['a first reading', () => Promise.resolve()],
+    [
+      'an ordered full reading',
+      async () => {
+        await world.stage.sync();
+        await wantReading(world.stage.product.store.db, 'contoso-me', true);
+      },
+    ],
+  ];
+
+  it.each(readings)('in the middle of %s goes on after the last page that was stored', async (_, order) => {
+    const { simulator } = world.stage;
+    fill(330);
+    await order();
+    const isDelta = ({ url }: { url: string }): boolean => url.includes('/calendarView/delta');
+    const skips = (): string[] =>
+      simulator.requests.filter(isDelta).flatMap(({ url }) => new URL(url).searchParams.get('$skiptoken') ?? []);
+    simulator.requests.splice(0);
+    // The third page is on its way when the process ends.
+    simulator.before('$skiptoken', () => {
+      simulator.before('$skiptoken', () => void world.stage.product.worker.stop());
+    });
+    await world.stage.product.worker.run('ingest', 'contoso-me');
+    const asked = skips();
+    expect(asked).toHaveLength(2);
+    await world.stage.restart();
+    simulator.requests.splice(0);
+    await world.stage.sync();
+
+    const pages = simulator.requests.filter(isDelta);
+    expect(pages.filter(({ url }) => url.includes('startDateTime'))).toEqual([]);
+    expect(skips()[0]).toBe(asked[1]);
+    expect(world.compare()).toMatchObject({ ...noDifference, expected: 330 });
+  });
+
   it('of the database in the middle of a page stores nothing of it, and moves no cursor', async () => {
     fill(3);
     await world.stage.sync();
