@@ -110,6 +110,7 @@ async function start(env: Readonly<Record<string, string>>): Promise<Service> {
     env: {
       PATH: process.env['PATH'],
       MALLOC_ARENA_MAX: '2',
+      MALLOC_TRIM_THRESHOLD_: '131072',
       HOST: '127.0.0.1',
       PORT: '0',
       DATA_DIR: dataDir,
