@@ -8,6 +8,7 @@ import {
   beginFullReading,
   dropStream,
   endFullReading,
+  endTrial,
   markStale,
   moveCursor,
   recordIdlePoll,
@@ -15,7 +16,7 @@ import {
   type SourceState,
   type Stream,
 } from '../store/sources.ts';
-import { halvedWindow, mostHalvings } from './halved-window.ts';
+import { halvedWindow, mostHalvings, patienceMs } from './halved-window.ts';
 import { prepareClaim } from './prepare-claim.ts';
 import { commit, summaryOf, tellChanged, type Run } from './run.ts';
 
@@ -39,8 +40,10 @@ export interface StreamsRead {
  * under way, that one as well. A full reading's stream takes over only with its last page, and after a last round of the
  * old stream. A cursor that the source no longer knows leads to a full reading at once; a second one fails the run.
  *
- * A window for which Graph fails again and again, while the calendar answers, is read anew, half as long. Each weekly
- * reading tries one twice as long again, beside the delta that goes on; what was ordered tries the whole.
+ * A window for which Graph fails again and again, while the calendar answers, is read anew, half as long. An hour later
+ * the whole is tried again beside the delta, which goes on; what was only a bad hour of Graph's is over by then. A trial
+ * that gets no further ends; the next ones come ever later, with a window twice as long as the one that works. What was
+ * ordered tries the whole until it succeeds.
  *
  * A routine full reading, beside a delta that has told every change, takes a series whose version it knows for unchanged.
  */
@@ -50,10 +53,10 @@ export async function readStreams(run: Run, source: Source, nextPollMs: number):
   let delta = state.streams.find((stream) => stream.kind === 'delta') ?? null;
   let full = state.streams.find((stream) => stream.kind === 'full') ?? null;
   const isWanted = state.isFullWanted || (full === null && (delta === null || isFullDue(state.id, delta, now)));
-  let halvings = halvingsOf(state, delta, full);
+  let extent = extentOf(state, delta, full, now);
   let hasLostCursor = false;
   const toldLost = async (error: SyncError, stream: Stream): Promise<void> => {
-    if (error.code === tooLong) halvings = stream.halvings + 1;
+    if (error.code === tooLong) extent = { halvings: stream.halvings + 1, failedTrials: 0 };
     else if (hasLostCursor || error.recovery.kind !== 'reread') throw error;
     else hasLostCursor = true;
     await recordLostCursor(run, error);
@@ -74,30 +77,64 @@ export async function readStreams(run: Run, source: Source, nextPollMs: number):
   }
   const isRoutine = delta !== null && !state.isFullWanted;
   // What was ordered after a full reading began may concern what that one has read already.
-  if (isWanted || (delta === null && full === null)) full = await begin(run, now, isRoutine, halvings);
+  if (isWanted || (delta === null && full === null)) full = await begin(run, now, isRoutine, extent);
   for (;;) {
     if (full === null) {
-      if (delta === null) full = await begin(run, now, false, halvings);
+      if (delta === null) full = await begin(run, now, false, extent);
       else return { stream: delta, isDone: false, hasMore: false };
     }
+    const pagesBefore = run.counts.pages;
     try {
       return await followFull(run, source, full, delta);
     } catch (thrown) {
-      await toldLost(toSyncError(thrown), full);
-      full = await begin(run, now, isRoutine, halvings);
+      const error = toSyncError(thrown);
+      if (delta !== null && isTrial(full, delta) && tooMuch.has(error.code)) {
+        // One that got further goes on with the next poll.
+        if (run.counts.pages === pagesBefore) await recordFailedTrial(run, full, delta, error);
+        return { stream: delta, isDone: false, hasMore: false };
+      }
+      await toldLost(error, full);
+      full = await begin(run, now, isRoutine, extent);
     }
   }
 }
 
-function begin(run: Run, now: Date, isRoutine: boolean, halvings: number): Promise<Stream> {
+/** How short a window is, and how often a longer one was tried in vain. */
+type Extent = Pick<Stream, 'halvings' | 'failedTrials'>;
+
+function begin(run: Run, now: Date, isRoutine: boolean, { halvings, failedTrials }: Extent): Promise<Stream> {
   const window = halvedWindow(now, run.state.config.window, halvings);
-  return commit(run, (db) => beginFullReading(db, run.state, { window, isRoutine, halvings }));
+  return commit(run, (db) => beginFullReading(db, run.state, { window, isRoutine, halvings, failedTrials }));
 }
 
 /** How short the window of a full reading that begins now is to be. */
-function halvingsOf({ isFullWanted }: SourceState, delta: Stream | null, full: Stream | null): number {
-  if (isFullWanted) return 0;
-  return delta === null ? (full?.halvings ?? 0) : Math.max(0, delta.halvings - 1);
+function extentOf({ isFullWanted }: SourceState, delta: Stream | null, full: Stream | null, now: Date): Extent {
+  const whole = { halvings: 0, failedTrials: 0 };
+  if (isFullWanted) return whole;
+  if (delta === null) return { halvings: full?.halvings ?? 0, failedTrials: 0 };
+  if (!isTrialDue(delta, now)) return delta;
+  return delta.failedTrials === 0 ? whole : { halvings: delta.halvings - 1, failedTrials: 0 };
+}
+
+function isTrialDue(delta: Stream, now: Date): boolean {
+  return delta.halvings > 0 && now.getTime() - Date.parse(delta.startedAt) >= patienceMs(delta.failedTrials);
+}
+
+/** Whether a full reading that nobody ordered is there to find out whether its longer window can be read by now. */
+function isTrial(full: Stream, delta: Stream): boolean {
+  return full.isRoutine && full.halvings < delta.halvings;
+}
+
+async function recordFailedTrial(run: Run, full: Stream, delta: Stream, error: SyncError): Promise<void> {
+  await commit(run, (db) => endTrial(db, run.state, full, delta));
+  await recordHistory(run.deps.store.db, {
+    status: 'ok',
+    action: 'reread',
+    sourceId: run.state.id,
+    targetId: run.state.targetId,
+    code: tooLong,
+    message: `${error.message} The window stays as short as it is; a longer one is tried again later.`,
+  });
 }
 
 /** Follows the delta stream to the end of its present round. With `nextPollMs`, an idle poll ends the run. */
@@ -255,8 +292,9 @@ function recordLostCursor(run: Run, error: SyncError): Promise<void> {
   });
 }
 
-/** Weekly, each source at another hour of the day after. */
+/** Weekly, each source at another hour of the day after; sooner where the window is to become longer. */
 function isFullDue(sourceId: string, delta: Stream, now: Date): boolean {
+  if (isTrialDue(delta, now)) return true;
   const share = createHash('sha256').update(sourceId).digest().readUInt32BE() / 2 ** 32;
   return now.getTime() - Date.parse(delta.startedAt) > fullReadingEveryMs + share * dayMs;
 }

@@ -160,6 +160,8 @@ export const StreamRow = defineEntity({
     isRoutine: p.boolean().default(false),
     /** How many times the window was halved, because Graph could not answer for the longer one. */
     halvings: p.integer().default(0),
+    /** How often a longer one was tried in vain since. */
+    failedTrials: p.integer().default(0),
   },
 });
 

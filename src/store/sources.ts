@@ -20,6 +20,8 @@ export interface Stream {
   readonly isRoutine: boolean;
   /** How many times its window is halved: see `halvedWindow`. */
   readonly halvings: number;
+  /** How often a longer window was tried in vain since. */
+  readonly failedTrials: number;
 }
 
 /** A source as a worker finds it when a run starts. */
@@ -109,7 +111,7 @@ export async function loadSource(db: Db, id: string): Promise<SourceState | null
         (select string_agg(c::text, '' order by c.id) from cloud c))) as access,
       (select json_agg(json_build_object('id', r.id::text, 'kind', r.kind, 'cursor', r.cursor,
           'cursorSeq', r.cursor_seq::text, 'round', r.round::text, 'startedAt', r.started_at, 'isRoutine', r.is_routine,
-          'halvings', r.halvings, 'window', json_build_object('from', ${windowBound('r.window_from')}, 'to', ${windowBound('r.window_to')})))
+          'halvings', r.halvings, 'failedTrials', r.failed_trials, 'window', json_build_object('from', ${windowBound('r.window_from')}, 'to', ${windowBound('r.window_to')})))
         from stream r where r.source_id = s.id) as streams
     from source s join target t on t.id = s.target_id left join told n on n.source_id = s.id
     where s.id = ${id}`.execute(db);
@@ -150,20 +152,20 @@ export async function wantReading(db: Db, sourceId: string, isFull = false): Pro
 export async function beginFullReading(
   db: Db,
   state: SourceState,
-  { window, isRoutine, halvings }: Pick<Stream, 'window' | 'isRoutine' | 'halvings'>,
+  { window, isRoutine, halvings, failedTrials }: Pick<Stream, 'window' | 'isRoutine' | 'halvings' | 'failedTrials'>,
 ): Promise<Stream> {
   const found = await sql<{ id: string; round: string; cursorSeq: string; startedAt: Date | string }>`
     insert into stream (source_id, kind, cursor, cursor_seq, round, window_from, window_to, started_at,
-      is_routine, halvings)
+      is_routine, halvings, failed_trials)
     select ${state.id}, 'full', null, 0,
       greatest(coalesce((select max(round) from claim where source_id = ${state.id}), 0),
         coalesce((select max(round) from stream where source_id = ${state.id}), 0)) + 1,
-      ${window.from}::timestamptz, ${window.to}::timestamptz, now(), ${isRoutine}, ${halvings}
+      ${window.from}::timestamptz, ${window.to}::timestamptz, now(), ${isRoutine}, ${halvings}, ${failedTrials}
     from source where id = ${state.id} and epoch = ${state.epoch}
     on conflict (source_id, kind) do update
       set cursor = null, cursor_seq = stream.cursor_seq + 1, round = excluded.round, window_from = excluded.window_from,
         window_to = excluded.window_to, started_at = excluded.started_at, is_routine = excluded.is_routine,
-        halvings = excluded.halvings
+        halvings = excluded.halvings, failed_trials = excluded.failed_trials
     returning id::text, round::text, cursor_seq::text as "cursorSeq", started_at as "startedAt"`.execute(db);
   const row = found.rows[0];
   if (row === undefined) throw superseded(state.id);
@@ -178,6 +180,7 @@ export async function beginFullReading(
     window,
     isRoutine,
     halvings,
+    failedTrials,
     startedAt: new Date(row.startedAt).toISOString(),
   };
 }
@@ -187,6 +190,12 @@ export async function dropStream(db: Db, state: SourceState, stream: Stream): Pr
   const gone = await sql<{ id: string }>`
     delete from stream where id = ${stream.id} and cursor_seq = ${stream.cursorSeq} returning id`.execute(db);
   if (gone.rows.length === 0) throw superseded(state.id);
+}
+
+/** A longer window was tried in vain: the trial ends, and the delta stream waits longer for the next. */
+export async function endTrial(db: Db, state: SourceState, trial: Stream, delta: Stream): Promise<void> {
+  await dropStream(db, state, trial);
+  await sql`update stream set failed_trials = failed_trials + 1 where id = ${delta.id}`.execute(db);
 }
 
 /**
