@@ -422,6 +422,8 @@ class RandomHistory {
     // The sign-in library waits a minute by itself after a failed sign-in, in memory.
     await this.stage.restart();
     for (let round = 0; round < 6; round += 1) {
+      // A window that was read shorter is tried whole after an hour.
+      await this.stage.advance(hourMs);
       await this.stage.passTime();
       await this.stage.sync();
       // The truth lacks what the guard of a source and the ceiling of the target hold.
