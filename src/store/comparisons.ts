@@ -26,8 +26,8 @@ export async function dueComparisons(db: Db): Promise<DueComparison[]> {
       and not coalesce((s.settings->>'isPaused')::boolean, false)
       and exists (select from stream r where r.source_id = s.id and r.kind = 'delta')
       and not exists (select from stale_series x where x.source_id = s.id and x.failures = 0)
-      and not exists (select from meeting m where m.target_id = s.target_id and m.wanted_version > m.done_version
-        and m.not_before is null)
+      and (select m.id from meeting m where m.target_id = s.target_id and m.wanted_version > m.done_version
+        and m.not_before is null order by m.wanted_at limit 1) is null
     order by s.compare_at`.execute(db);
   return found.rows;
 }

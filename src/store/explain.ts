@@ -190,8 +190,10 @@ async function find(db: Db, text: string): Promise<{ meetingIds: string[]; claim
     select id::text as "claimId", meeting_id::text as "meetingId" from claim
       where source_id in (select id from source) and key = ${text}
     union select id::text, meeting_id::text from claim where uid = ${text}
-    union select null, id::text from meeting where uid = ${text} or identity_uid = ${text}
-    union select null, meeting_id::text from object where href = ${text} or uid = ${text}
+    union select null, id::text from meeting where uid = ${text}
+    union select null, id::text from meeting where target_id in (select id from target) and identity_uid = ${text}
+    union select null, meeting_id::text from object where uid = ${text}
+    union select null, meeting_id::text from object where target_id in (select id from target) and href = ${text}
     union select null, meeting_id::text from trash where meeting_id is not null and (uid = ${text} or href = ${text})
     limit ${most}`.execute(db);
   // Titles have no index: they are looked through only for what is no name.

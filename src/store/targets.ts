@@ -48,10 +48,15 @@ const checkEveryMs = 5 * 60_000;
 /** A calendar that is gone is looked for that often. */
 export const goneCheckEveryMs = 60 * 60_000;
 
+// PostgreSQL cannot know that few meetings are due, and would look for one from the table's beginning; in this order it
+// asks the index that holds nothing else.
+const hasDueMeeting = sql`(select m.id from meeting m where m.target_id = t.id and m.wanted_version > m.done_version
+      and (m.not_before is null or m.not_before <= now()) and not exists (select from intent i where i.meeting_id = m.id)
+    order by m.wanted_at limit 1) is not null`;
+
 /** Of `target t`: it has something to deliver, to settle, to compare or to probe now. */
 export const isTargetDue = sql`(t.not_before is null or t.not_before <= now())
-  and (exists (select from meeting m where m.target_id = t.id and m.wanted_version > m.done_version
-      and (m.not_before is null or m.not_before <= now()) and not exists (select from intent i where i.meeting_id = m.id))
+  and (${hasDueMeeting}
     or exists (select from intent i where i.target_id = t.id and i.settle_at <= clock_timestamp())
     or exists (select from target_calendar c where c.target_id = t.id and (c.href is null or c.checked_at is null
       or c.checked_at < now() - case when c.gone_at is null then ${checkEveryMs}::int else ${goneCheckEveryMs}::int end

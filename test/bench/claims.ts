@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { SecretBox } from '../../src/shared/secret-box.ts';
 import { countRemovals, hasPending, markMeetingsDirty, upsertClaims } from '../../src/store/claims.ts';
+import { dueComparisons } from '../../src/store/comparisons.ts';
 import { saveSource, saveTarget } from '../../src/store/configuration.ts';
 import { listConflicts } from '../../src/store/conflicts.ts';
 import { openStore, type Db } from '../../src/store/database.ts';
@@ -58,6 +59,7 @@ async function bench(): Promise<number> {
   const hot: [string, (db: Db) => Promise<unknown>][] = [
     ['sources that are due', dueSources],
     ['targets that are due', dueTargets],
+    ['sources to be compared', dueComparisons],
     ['a source with its streams', (at) => loadSource(at, 's1')],
     ['a claim stored', (at) => upsertClaims(at, state, [claim], { round: '1', instance: 'bench' })],
     [
