@@ -2,6 +2,7 @@ import { beat } from '../alarms/channels.ts';
 import type { Notice } from '../alarms/notice.ts';
 import { toSyncError } from '../shared/errors.ts';
 import { openAlarms } from '../store/alarms.ts';
+import { recordAudit } from '../store/history.ts';
 import { exitCodes, table, tell, withProduct, type Overrides } from './context.ts';
 
 /** `alarms list`: what is wrong now. Exits with 1 when something is. */
@@ -46,6 +47,8 @@ export async function testAlarms(json: boolean, overrides: Overrides): Promise<n
       } catch (thrown) {
         results.push({ channel, isWell: false, reason: toSyncError(thrown).message });
       }
+    const detail = Object.fromEntries(results.map(({ channel, isWell }) => [channel, isWell]));
+    await recordAudit(product.store.db, { actor: 'cli', action: 'alarms.test', subject: 'alarms', detail });
     tell(
       json,
       { results },

@@ -1,4 +1,5 @@
 import { SyncError } from '../shared/errors.ts';
+import { recordAudit } from '../store/history.ts';
 import { failedJobs, retryJob, runningJobs } from '../store/jobs.ts';
 import { exitCodes, table, tell, withProduct, type Overrides } from './context.ts';
 
@@ -43,6 +44,7 @@ export async function retryJobs(id: string | null, json: boolean, overrides: Ove
         field: 'job',
         recovery: { kind: 'operator', remedy: 'Give an id of "calendar-sync jobs list".' },
       });
+    await recordAudit(store.db, { actor: 'cli', action: 'jobs.retry', subject: id ?? 'jobs', detail: { count } });
     tell(json, { retried: count }, [
       count === 0 ? 'Nothing has failed.' : `${count} made due; running workers take them up within a second.`,
     ]);

@@ -5,8 +5,8 @@ import { SyncError } from '../shared/errors.ts';
 import { exitCodes, tell, withProduct, type Overrides } from './context.ts';
 
 /**
- * Reads one source, or all, and delivers what changed; waits for both. Tells per source and target what was done. Exits
- * with 1 when anything of it failed.
+ * Reads one source, or all, and delivers what changed; waits for both. Tells per source and target what was done, and
+ * what failed before and waits for its time. Exits with 1 when there is either.
  */
 export function syncNow(
   id: string | null,
@@ -63,8 +63,18 @@ export function syncNow(
       record('source', source, await worker.run('ingest', source));
     }
     for (const target of targets) record('target', target, await worker.run('deliver', target));
-    if (options.json) tell(true, { results }, []);
-    const isWell = results.every(({ outcome, counts }) => outcome !== 'failed' && !hasFailed(counts));
+    const after = await readStatus(store.db);
+    const waiting = [
+      ...after.sources.map((one) => ({ kind: 'source', id: one.id, count: ids.includes(one.id) ? one.stale : 0 })),
+      ...after.targets.map((one) => ({ kind: 'target', id: one.id, count: targets.has(one.id) ? one.due : 0 })),
+    ].filter(({ count }) => count > 0);
+    for (const { kind, id: name, count } of waiting)
+      say(
+        `${kind} ${name}: ${count} still to be ${kind === 'source' ? 'read' : 'written'}; see "calendar-sync jobs list"`,
+      );
+    if (options.json) tell(true, { results, waiting }, []);
+    const isWell =
+      waiting.length === 0 && results.every(({ outcome, counts }) => outcome !== 'failed' && !hasFailed(counts));
     return isWell ? exitCodes.ok : exitCodes.trouble;
   });
 }

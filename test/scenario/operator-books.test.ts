@@ -187,6 +187,27 @@ describe('history and audit', () => {
     expect(await lines('--target', 'nobody')).toEqual([]);
   });
 
+  it('tell what an operator ordered, tried or took out', async () => {
+    await world.configure({ sources });
+    const lines: [string[], Record<string, unknown>][] = [
+      [['sync', 'contoso'], { action: 'sync', subject: 'sources/contoso', detail: { full: false } }],
+      [['sync', '--full'], { action: 'sync', subject: 'sources', detail: { full: true } }],
+      [['export'], { action: 'config.export', subject: 'configuration' }],
+      [['data-report', 'contoso'], { action: 'data_report', subject: 'tenants/contoso' }],
+      [['jobs', 'retry'], { action: 'jobs.retry', subject: 'jobs', detail: { count: 0 } }],
+      [['alarms', 'test'], { action: 'alarms.test', subject: 'alarms', detail: {} }],
+    ];
+    for (const [args, line] of lines) {
+      await runCli(world.stage, args);
+      const [newest] = await json<unknown[]>('audit', '--limit', '1');
+      expect(newest).toMatchObject({ actor: 'cli', ...line });
+    }
+    // What is refused was not done.
+    await runCli(world.stage, ['data-report', 'nobody']);
+    await runCli(world.stage, ['jobs', 'retry', 'source:nobody']);
+    expect(await json('audit', '--limit', '1')).toMatchObject([{ action: 'alarms.test' }]);
+  });
+
   it('tell every change of the configuration, and the database keeps what stands in the audit log', async () => {
     await world.configure({ sources });
     await world.configure({ sources: [{ id: 'contoso', privacy: 'busy' }, sources[1] ?? {}] });

@@ -149,6 +149,20 @@ describe('sync', () => {
     });
   });
 
+  it('tells what waits for its time, and exits with 1', async () => {
+    const review = fill();
+    await world.stage.sync();
+    world.calendar.updateSeries(review, { subject: 'Changed' });
+    world.stage.simulator.fail({ match: `/events/${review.key}`, times: 9, how: { status: 500 } });
+    expect(await runCli(world.stage, ['sync'])).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('source contoso-me: 1 still to be read; see "calendar-sync jobs list"'),
+    });
+    // Nothing failed in this one.
+    const { code, out } = await runCli(world.stage, ['sync', '--json']);
+    expect([code, JSON.parse(out)]).toMatchObject([1, { waiting: [{ kind: 'source', id: 'contoso-me', count: 1 }] }]);
+  });
+
   it('exits with 1 and says what to do when a source needs a person', async () => {
     world.tenant.configure({ consent: false });
     const { code, out } = await runCli(world.stage, ['sync', 'contoso-me']);
