@@ -56,6 +56,7 @@ class MergingHistory {
   private readonly story: string[] = [];
   private readonly broken: Fault[] = [];
   private readonly brokenDav: DavFault[] = [];
+  private readonly waiting: (() => void)[] = [];
   private readonly found = new Set<string>();
   private readonly sequences = new Map<string, number>();
   private sources: Settings[] = [];
@@ -340,10 +341,11 @@ class MergingHistory {
       this.tell(`the consent of ${name} is ${tenant.state.consent ? 'given again' : 'withdrawn'}`);
     } else {
       const match = this.pick(['delta', '/events/', '/instances']);
-      simulator.before(match, () => {
+      const undo = simulator.before(match, () => {
         this.tell(`just before a request for ${match}:`);
         this.live();
       });
+      this.waiting.push(undo);
     }
   }
 
@@ -397,6 +399,8 @@ class MergingHistory {
     const { stage } = this.world;
     for (const fault of this.broken) fault.clear();
     for (const fault of this.brokenDav) fault.stop();
+    // What still waited for its request would change calendars after they were read for the last time.
+    for (const undo of this.waiting) undo();
     for (const name of names) stage.simulator.tenant(`${name}.example`).configure({ consent: true });
     // A new process: what a token endpoint's refusal made the old one wait for is real time.
     await stage.restart();
