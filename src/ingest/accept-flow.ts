@@ -62,7 +62,7 @@ export type FlowOutcome =
     };
 
 export interface FlowDeps extends Pick<IngestDeps, 'store' | 'instance' | 'log' | 'onChanged'> {
-  /** Called after the commit: whoever reads the same mailbox itself has something to read. */
+  /** Called after the commit where Graph reads the same mailbox: it has something to read. */
   readonly onPosted: (sourceId: string) => void;
 }
 
@@ -71,6 +71,7 @@ interface Stored {
   readonly changed: number;
   readonly outdated: number;
   readonly judged: Judged;
+  readonly hasGraphBeside: boolean;
 }
 
 /**
@@ -85,9 +86,9 @@ export async function acceptFlow(
 ): Promise<FlowOutcome> {
   const stored = await deps.store.transaction((db) => store(db, deps, sourceId, postFor));
   if (!('state' in stored)) return stored;
-  const { state, changed, outdated, judged } = stored;
+  const { state, changed, outdated, judged, hasGraphBeside } = stored;
   if (changed + judged.removed > 0) deps.onChanged(state.targetId);
-  deps.onPosted(sourceId);
+  if (hasGraphBeside) deps.onPosted(sourceId);
   await tellHeld(deps, state, judged);
   const { removed, held } = judged;
   return { kind: 'stored', changed, removed, held, outdated };
@@ -99,7 +100,7 @@ async function store(
   sourceId: string,
   postFor: (config: PowerAutomateSource) => FlowPost,
 ): Promise<Stored | { kind: 'unknown' | 'paused' | 'repeated' }> {
-  await lockFlowSource(db, sourceId);
+  const { hasGraphBeside } = await lockFlowSource(db, sourceId);
   const state = await loadSource(db, sourceId);
   if (state?.config.kind !== 'powerautomate') return { kind: 'unknown' };
   if (state.config.isPaused) return { kind: 'paused' };
@@ -128,7 +129,7 @@ async function store(
   const isSilent = post.deleted.length === 0 && listing?.isWhole !== true;
   const judged = isSilent ? nothingJudged : await judge(db, state);
   await recordFlowPost(db, sourceId);
-  await settleHandOver(db);
+  if (hasGraphBeside) await settleHandOver(db);
   const changedInAll = changed + replaced.length + aged;
   const { removed, held } = judged;
   // A listing that changed nothing is a sign of life all the same.
@@ -140,7 +141,7 @@ async function store(
       targetId: state.targetId,
       counts: { changed: changedInAll, removed, held, outdated },
     });
-  return { state, changed: changedInAll, outdated, judged };
+  return { state, changed: changedInAll, outdated, judged, hasGraphBeside };
 }
 
 const nothingJudged: Judged = { removed: 0, held: 0, reason: '' };

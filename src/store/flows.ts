@@ -34,9 +34,16 @@ export async function rememberSignature(db: Db, sourceId: string, signature: str
 /** Twice the time that a signature holds, to either side of our clock; after that its time stamp refuses it. */
 const signatureMinutes = 20;
 
-/** Posts of one source are stored one after the other: they come in any order and at once. */
-export async function lockFlowSource(db: Db, id: string): Promise<void> {
-  await sql`select from source where id = ${id} for no key update`.execute(db);
+/**
+ * Posts of one source are stored one after the other: they come in any order and at once. Tells whether Graph reads the
+ * same mailbox.
+ */
+export async function lockFlowSource(db: Db, id: string): Promise<{ readonly hasGraphBeside: boolean }> {
+  const found = await sql<{ hasGraphBeside: boolean }>`
+    select exists (select from source g
+      where g.kind = 'graph' and lower(g.settings->>'mailbox') = lower(f.settings->>'mailbox')) as "hasGraphBeside"
+    from source f where f.id = ${id} for no key update of f`.execute(db);
+  return { hasGraphBeside: found.rows[0]?.hasGraphBeside === true };
 }
 
 /** What is known of a key that a flow names. */
