@@ -8,8 +8,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 . test/system/foreign-servers.sh
-install_missing radicale:radicale /usr/lib/cyrus/bin/httpd:cyrus-imapd,cyrus-caldav saslpasswd2:sasl2-bin \
-  vdirsyncer:vdirsyncer khal:khal || exit 1
+install_missing radicale:radicale /usr/lib/cyrus/bin/imapd:cyrus-imapd /usr/lib/cyrus/bin/httpd:cyrus-caldav \
+  saslpasswd2:sasl2-bin vdirsyncer:vdirsyncer khal:khal || exit 1
 
 failed=0
 # suite NAME PATTERN… with the environment as it is
@@ -32,7 +32,10 @@ contract() {
 }
 
 if start_radicale; then contract radicale "http://127.0.0.1:$radicale_port/"; else failed=$((failed + 1)); fi
-if start_cyrus; then contract cyrus "http://127.0.0.1:$cyrus_port/dav/"; else failed=$((failed + 1)); fi
+if start_cyrus; then contract cyrus "http://127.0.0.1:$cyrus_port/dav/"; else
+  failed=$((failed + 1))
+  tail -n 15 "$work/cyrus.log"
+fi
 export CALDAV_CLIENTS=1
 (
   unset CALDAV_URL

@@ -11,13 +11,11 @@ finish() {
 }
 trap finish EXIT
 
-# Installs what is missing: install_missing COMMAND:PACKAGE[,PACKAGE…]…
+# Installs what is missing: install_missing COMMAND:PACKAGE…
 install_missing() {
-  local missing=() one packages installed
+  local missing=() one installed
   for one in "$@"; do
-    command -v "${one%%:*}" >/dev/null && continue
-    IFS=, read -ra packages <<<"${one#*:}"
-    missing+=("${packages[@]}")
+    command -v "${one%%:*}" >/dev/null || missing+=("${one#*:}")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   # Services that packages start at once are none of ours.
@@ -94,7 +92,7 @@ EVENTS { checkpoint cmd="ctl_cyrusdb -c -C $folder/imapd.conf" period=30 }
 CONF
   for user in cyrus me; do echo secret | saslpasswd2 -p -c -f "$folder/sasldb2" -u "$(hostname)" "$user" || return 1; done
   chown -R cyrus:mail "$folder"
-  /usr/lib/cyrus/bin/master -C "$folder/imapd.conf" -M "$folder/cyrus.conf" -p "$folder/run/master.pid" >/dev/null 2>&1 &
+  /usr/lib/cyrus/bin/master -C "$folder/imapd.conf" -M "$folder/cyrus.conf" -p "$folder/run/master.pid" >"$work/cyrus.log" 2>&1 &
   started+=($!)
   wait_for "http://127.0.0.1:$cyrus_port/" || return 1
   # A user is there once he has a mailbox.

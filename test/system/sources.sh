@@ -4,8 +4,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 . test/system/foreign-servers.sh
-install_missing radicale:radicale xandikos:xandikos /usr/lib/cyrus/bin/httpd:cyrus-imapd,cyrus-caldav \
-  saslpasswd2:sasl2-bin vdirsyncer:vdirsyncer || exit 1
+install_missing radicale:radicale xandikos:xandikos /usr/lib/cyrus/bin/imapd:cyrus-imapd \
+  /usr/lib/cyrus/bin/httpd:cyrus-caldav saslpasswd2:sasl2-bin vdirsyncer:vdirsyncer || exit 1
 
 start_radicale && start_xandikos && start_cyrus || { tail -n 15 "$work"/*.log >&2; exit 1; }
 export SOURCE_SERVERS='[
