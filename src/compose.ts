@@ -33,7 +33,7 @@ import { countClaims } from './store/claims.ts';
 import { trashDays } from './store/clean-up.ts';
 import { loadModel, openTargetPassword } from './store/configuration.ts';
 import { wantReadingsBeside } from './store/flows.ts';
-import { instanceOf, openPool, openStore, type Store } from './store/database.ts';
+import { instanceOf, openReceiver, openStore, type Store } from './store/database.ts';
 import { startEmbedded } from './store/embedded-postgres.ts';
 import { notificationSecret } from './store/subscriptions.ts';
 import type { TargetState } from './store/targets.ts';
@@ -42,6 +42,8 @@ import { version } from './version.ts';
 
 /** Graph waits 3 s for its 202; what was not stored by then it sends again. */
 const receiverTimeoutMs = 2_500;
+/** The HTTP action of a flow waits two minutes for its 202; a statement that stores one part of a window is done long before. */
+const postboxTimeoutMs = 30_000;
 
 export interface ComposeOptions {
   readonly env: Env;
@@ -231,22 +233,6 @@ export async function compose(options: ComposeOptions): Promise<Product> {
     });
     opened.push(() => alarms.stop());
 
-    const flows = flowInbox({
-      store,
-      instance,
-      log,
-      box,
-      clock,
-      onChanged: (target) => worker.hint('deliver', target),
-      onPosted: (flow) => {
-        // Only a hint: should it fail, the next poll finds the change.
-        void wantReadingsBeside(store.db, flow).then(
-          (readers) => readers.forEach((source) => worker.hint('ingest', source)),
-          () => undefined,
-        );
-      },
-    });
-
     return {
       store,
       box,
@@ -265,8 +251,25 @@ export async function compose(options: ComposeOptions): Promise<Product> {
       openTarget,
       dataReport: reportOn,
       async startWeb() {
-        const receiver = openPool(databaseUrl, { size: 2, timeoutMs: receiverTimeoutMs });
-        opened.push(receiver.close);
+        const receiver = openReceiver(databaseUrl, { size: 2, timeoutMs: receiverTimeoutMs });
+        opened.push(() => receiver.close());
+        const postbox = openReceiver(databaseUrl, { size: 4, timeoutMs: postboxTimeoutMs });
+        opened.push(() => postbox.close());
+        const flows = flowInbox({
+          store: postbox,
+          instance,
+          log,
+          box,
+          clock,
+          onChanged: (target) => worker.hint('deliver', target),
+          onPosted: (flow) => {
+            // Only a hint: should it fail, the next poll finds the change.
+            void wantReadingsBeside(store.db, flow).then(
+              (readers) => readers.forEach((source) => worker.hint('ingest', source)),
+              () => undefined,
+            );
+          },
+        });
         const notifications = { db: receiver.db, secret, hint };
         const app = createApp({
           db: store.db,

@@ -7,7 +7,7 @@ import type { Db } from '../store/database.ts';
 import { clientStateHashes, storeTold } from '../store/subscriptions.ts';
 
 export interface InboxDeps {
-  /** Connections that no worker waits for: see `openPool`. */
+  /** Connections that no worker waits for: see `openReceiver`. */
   readonly db: Db;
   readonly log: Log;
   /** Called after the commit, once per source concerned. */

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { Kysely, PostgresDialect, sql } from 'kysely';
+import { Kysely, PostgresDialect, sql, type PostgresPool, type PostgresPoolClient } from 'kysely';
 import { Pool, TypeOverrides, type PoolConfig } from 'pg';
 import { SyncError } from '../shared/errors.ts';
 import { migrationNames } from './migrations.ts';
@@ -28,7 +28,7 @@ export interface StoreOptions {
 
 /** Connects, waits for a server that is still starting, and brings the schema up to date. Throws `store.*`. */
 export async function openStore(url: string, options: StoreOptions = {}): Promise<Store> {
-  const db = overPool({ connectionString: url, max: options.poolSize ?? 10 });
+  const db = overPool(poolOf({ connectionString: url, max: options.poolSize ?? 10 }));
   try {
     await waitUntilItAnswers(db, options);
     await migrate(url, db);
@@ -37,6 +37,30 @@ export async function openStore(url: string, options: StoreOptions = {}): Promis
     throw cause;
   }
 
+  return storeOver(db);
+}
+
+/**
+ * A few connections apart from the store's, for what must be answered while those are all at work: their statements are
+ * few and come again and again, so each connection has the server read and plan them once. A statement that takes longer
+ * than `timeoutMs` is given up by the server.
+ */
+export function openReceiver(
+  url: string,
+  { size, timeoutMs }: { readonly size: number; readonly timeoutMs: number },
+): Store {
+  const pool = poolOf({
+    connectionString: url,
+    application_name: 'calendar-sync receiver',
+    max: size,
+    idleTimeoutMillis: 60_000,
+    connectionTimeoutMillis: timeoutMs,
+    statement_timeout: timeoutMs,
+  });
+  return storeOver(overPool(preparing(pool)));
+}
+
+function storeOver(db: Db): Store {
   return {
     db,
     async transaction(work) {
@@ -52,36 +76,48 @@ export async function openStore(url: string, options: StoreOptions = {}): Promis
   };
 }
 
-/**
- * A few connections apart from the store's, for what must be answered while those are all at work. A statement that takes
- * longer than `timeoutMs` is given up by the server.
- */
-export function openPool(
-  url: string,
-  { size, timeoutMs }: { readonly size: number; readonly timeoutMs: number },
-): { readonly db: Db; readonly close: () => Promise<void> } {
-  const db = overPool({
-    connectionString: url,
-    application_name: 'calendar-sync receiver',
-    max: size,
-    idleTimeoutMillis: 60_000,
-    connectionTimeoutMillis: timeoutMs,
-    statement_timeout: timeoutMs,
-  });
-  return { db, close: () => db.destroy() };
-}
-
 /** date, timestamp, timestamptz and interval as the server writes them: exact, and in no zone of ours. */
 const readers = new TypeOverrides();
 for (const oid of [1082, 1114, 1184, 1186]) readers.setTypeParser(oid, (text) => text);
 
-function overPool(config: PoolConfig): Db {
+function poolOf(config: PoolConfig): Pool {
   const pool = new Pool({ ...config, types: readers });
   // A connection that breaks while nobody uses it is replaced by the next one; whoever uses it is told by his statement.
   // Without a listener of its own, the error of a connection in use would end the process.
   pool.on('error', () => undefined);
   pool.on('connect', (client) => client.on('error', () => undefined));
+  return pool;
+}
+
+function overPool(pool: PostgresPool): Db {
   return new Kysely<Record<string, never>>({ dialect: new PostgresDialect({ pool }) });
+}
+
+/** No more texts than these are kept by the server, on each connection: one made of many values is seldom seen again. */
+const preparedAtMost = 200;
+
+/** The pool, with each statement under a name: the driver has a connection prepare it once. */
+function preparing(pool: Pool): PostgresPool {
+  const names = new Map<string, string>();
+  const nameOf = (text: string) => {
+    const known = names.get(text);
+    if (known !== undefined || names.size >= preparedAtMost) return known;
+    const name = `statement ${names.size + 1}`;
+    names.set(text, name);
+    return name;
+  };
+  return {
+    options: pool.options,
+    end: () => pool.end(),
+    connect: async () => {
+      const client = await pool.connect();
+      const query = (text: string, values: readonly unknown[]) => {
+        const name = values.length === 0 ? undefined : nameOf(text);
+        return client.query({ text, values: [...values], ...(name !== undefined && { name }) });
+      };
+      return { query, release: () => client.release() } as unknown as PostgresPoolClient;
+    },
+  };
 }
 
 async function waitUntilItAnswers(db: Db, { waitMs = 0, onWaiting, signal }: StoreOptions): Promise<void> {
