@@ -44,6 +44,8 @@ export type DeliverOutcome =
   | { readonly kind: 'failed'; readonly error: SyncError; readonly counts: DeliverCounts };
 
 const hourMs = 3_600_000;
+/** One small request a minute tells when a server is back. */
+const longestWaitMs = 60_000;
 /** A run that is there anyhow asks what changed when it was not asked for that long. */
 const checkInARunEveryMs = 60_000;
 
@@ -167,7 +169,7 @@ async function recordRunFailure(
       ? hourMs
       : recovery.kind === 'retry' && recovery.notBefore !== undefined
         ? Math.max(0, recovery.notBefore.getTime() - deps.clock.now().getTime())
-        : backoffMs(target.failures + 1, deps.random(), 1_000, 5 * 60_000);
+        : backoffMs(target.failures + 1, deps.random(), 1_000, longestWaitMs);
   const paused =
     recovery.kind === 'operator' ? { code: error.code, reason: error.message, remedy: recovery.remedy } : null;
   try {

@@ -14,6 +14,8 @@ import { isReadingChanges, summaryOf, type IngestDeps, type IngestOutcome, type 
 export type { IngestDeps } from './run.ts';
 
 const hourMs = 3_600_000;
+/** Without a word of the server's; then its return shows soon. */
+const longestWaitMs = 5 * 60_000;
 /** Those that were told the same time do not all come back at once. */
 const spreadMs = 500;
 /** After failures have healed the next look comes that soon. */
@@ -158,5 +160,5 @@ function waitMs({ deps, state }: Run, { recovery }: SyncError): number {
   if (recovery.kind === 'operator') return hourMs;
   if (recovery.kind === 'retry' && recovery.notBefore !== undefined)
     return Math.max(0, recovery.notBefore.getTime() - deps.clock.now().getTime()) + deps.random() * spreadMs;
-  return backoffMs(state.failures + 1, deps.random());
+  return backoffMs(state.failures + 1, deps.random(), 1_000, longestWaitMs);
 }

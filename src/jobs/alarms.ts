@@ -1,6 +1,5 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { scheduleJob, type Job } from 'node-schedule';
 import { beat, type Channel } from '../alarms/channels.ts';
 import { findAlarms, staleOf, type AlarmFacts } from '../alarms/find-alarms.ts';
 import type { Notice } from '../alarms/notice.ts';
@@ -10,6 +9,7 @@ import type { Log } from '../shared/log.ts';
 import { bookAlarms, dueNotices, readAlarmFacts, recordSent } from '../store/alarms.ts';
 import type { Store } from '../store/database.ts';
 import { keepStatusEntries, type StatusEntry } from '../store/status-entries.ts';
+import { every, type Repetition } from './every.ts';
 import { withLease } from './with-lease.ts';
 
 export interface AlarmDeps {
@@ -39,6 +39,7 @@ export interface AlarmKeeper {
   stop(): Promise<void>;
 }
 
+const keepEveryMs = 10_000;
 const beatEveryMs = 60_000;
 const longestWaitMs = 30 * 60_000;
 const dayMs = 86_400_000;
@@ -51,7 +52,7 @@ const dayMs = 86_400_000;
 export function alarmKeeper(deps: AlarmDeps): AlarmKeeper {
   const { store, log } = deps;
   const stopping = new AbortController();
-  let schedule: Job | null = null;
+  let repetition: Repetition | null = null;
   let keeping: Promise<boolean> | null = null;
   let beatAt = -Infinity;
   let isBeating = true;
@@ -113,9 +114,8 @@ export function alarmKeeper(deps: AlarmDeps): AlarmKeeper {
       .finally(() => (keeping = null));
     return keeping;
   };
-  const keepQuietly = (): void => {
-    if (stopping.signal.aborted || keeping !== null) return;
-    keep().catch((thrown: unknown) => {
+  const keepQuietly = async (): Promise<void> => {
+    await keep().catch((thrown: unknown) => {
       if (!stopping.signal.aborted)
         log.event('worker.failed', { kind: 'alarms', id: '', reason: toSyncError(thrown).message });
     });
@@ -123,11 +123,11 @@ export function alarmKeeper(deps: AlarmDeps): AlarmKeeper {
   return {
     keep,
     start() {
-      schedule = scheduleJob('*/10 * * * * *', keepQuietly);
+      repetition = every(keepEveryMs, keepQuietly);
     },
     async stop() {
       stopping.abort(new Error('stopping'));
-      schedule?.cancel();
+      await repetition?.stop();
       await keeping?.catch(() => undefined);
     },
   };

@@ -1,4 +1,3 @@
-import { scheduleJob, type Job } from 'node-schedule';
 import type { Compared } from '../compare/compare-source.ts';
 import { toSyncError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
@@ -11,6 +10,7 @@ import {
 } from '../store/comparisons.ts';
 import { recordHistory } from '../store/history.ts';
 import type { Store } from '../store/database.ts';
+import { every, type Repetition } from './every.ts';
 import { withLease } from './with-lease.ts';
 import type { Worker } from './worker.ts';
 
@@ -35,12 +35,13 @@ export interface ComparisonKeeper {
 
 const hourMs = 3_600_000;
 const weekMs = 7 * 24 * hourMs;
+const lookEveryMs = 60_000;
 const shortlyMs = 10 * 60_000;
 
 export function comparisonKeeper(deps: ComparisonDeps): ComparisonKeeper {
   const stopping = new AbortController();
   let running: Promise<void> | null = null;
-  let schedule: Job | null = null;
+  let repetition: Repetition | null = null;
 
   const runAll = async (): Promise<void> => {
     for (const due of await dueComparisons(deps.store.db)) {
@@ -61,11 +62,11 @@ export function comparisonKeeper(deps: ComparisonDeps): ComparisonKeeper {
   return {
     run,
     start() {
-      schedule = scheduleJob('37 * * * * *', () => void run());
+      repetition = every(lookEveryMs, run);
     },
     async stop() {
       stopping.abort(new Error('stopping'));
-      schedule?.cancel();
+      await repetition?.stop();
       await running;
     },
   };

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { scheduleJob, type Job } from 'node-schedule';
 import { backoffMs } from '../shared/backoff.ts';
 import type { Clock } from '../shared/clock.ts';
 import { SyncError, toSyncError } from '../shared/errors.ts';
@@ -38,6 +37,7 @@ import {
   type SubscriptionState,
   type TenantPush,
 } from '../store/subscriptions.ts';
+import { every, type Repetition } from './every.ts';
 import { sideBySide } from './side-by-side.ts';
 import { withLease } from './with-lease.ts';
 
@@ -68,6 +68,7 @@ export interface SubscriptionKeeper {
   stop(): Promise<void>;
 }
 
+const keepEveryMs = 10_000;
 const tenantsAtOnce = 32;
 /** A step may make the next one due (a shorter life is granted, the mailbox has to do); then nothing is left. */
 const mostRounds = 8;
@@ -88,7 +89,7 @@ export function subscriptionKeeper(deps: SubscriptionDeps): SubscriptionKeeper {
   const isStopping = (): boolean => stopping.signal.aborted;
   const tenants = sideBySide(tenantsAtOnce);
   let latest: Promise<void> = Promise.resolve();
-  let schedule: Job | null = null;
+  let repetition: Repetition | null = null;
 
   const isListDue = (tenantId: string): boolean => {
     const last = listedAt.get(tenantId);
@@ -147,7 +148,8 @@ export function subscriptionKeeper(deps: SubscriptionDeps): SubscriptionKeeper {
       keepOne,
     );
   };
-  const keepQuietly = (): void => {
+  /** Who is slow delays no other: the next round does not wait for this one. */
+  const beginKeeping = (): void => {
     if (isStopping()) return;
     latest = keep().catch((thrown: unknown) => {
       deps.log.event('worker.failed', { kind: 'subscriptions', id: '', reason: toSyncError(thrown).message });
@@ -156,12 +158,12 @@ export function subscriptionKeeper(deps: SubscriptionDeps): SubscriptionKeeper {
   return {
     keep,
     start() {
-      schedule = scheduleJob('*/10 * * * * *', keepQuietly);
-      keepQuietly();
+      beginKeeping();
+      repetition = every(keepEveryMs, beginKeeping);
     },
     async stop() {
       stopping.abort(new Error('stopping'));
-      schedule?.cancel();
+      await repetition?.stop();
       await latest;
       await tenants.settled();
     },

@@ -1,8 +1,8 @@
-import { scheduleJob, type Job } from 'node-schedule';
 import { toSyncError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
 import type { Store } from '../store/database.ts';
 import { takeDueProofs, type DueProof } from '../store/tenant-access.ts';
+import { every, type Repetition } from './every.ts';
 import { sideBySide } from './side-by-side.ts';
 
 export interface TenantKeeperDeps {
@@ -24,13 +24,15 @@ export interface TenantKeeper {
 /** Longer than a proof may take; should its worker die, another tries after that. */
 const takenMs = 300_000;
 const patienceMs = 120_000;
+const proveEveryMs = 30_000;
+const upkeepEveryMs = 600_000;
 const tenantsAtOnce = 32;
 
 /** Repeats the proofs of tenants' access: daily, and sooner while something is amiss. One tenant's trouble delays no other. */
 export function tenantKeeper(deps: TenantKeeperDeps): TenantKeeper {
   const stopping = new AbortController();
   const isStopping = (): boolean => stopping.signal.aborted;
-  const schedules: Job[] = [];
+  const repetitions: Repetition[] = [];
   const proofs = sideBySide(tenantsAtOnce);
   let latest: Promise<void> = Promise.resolve();
 
@@ -53,23 +55,23 @@ export function tenantKeeper(deps: TenantKeeperDeps): TenantKeeper {
   return {
     keep,
     start() {
-      const quietly = (): void => {
+      // Who is slow delays no other: the next round does not wait for this one.
+      const beginProofs = (): void => {
         if (isStopping()) return;
         latest = keep().catch((thrown: unknown) => {
           deps.log.event('worker.failed', { kind: 'proof', id: '', reason: toSyncError(thrown).message });
         });
       };
-      const tend = (): void => {
+      const tend = (): Promise<void> =>
         deps.upkeep().catch((thrown: unknown) => {
           deps.log.event('worker.failed', { kind: 'upkeep', id: '', reason: toSyncError(thrown).message });
         });
-      };
-      schedules.push(scheduleJob('11,41 * * * * *', quietly), scheduleJob('23 */10 * * * *', tend));
-      quietly();
+      beginProofs();
+      repetitions.push(every(proveEveryMs, beginProofs), every(upkeepEveryMs, tend));
     },
     async stop() {
       stopping.abort(new Error('stopping'));
-      for (const schedule of schedules) schedule.cancel();
+      await Promise.all(repetitions.map((repetition) => repetition.stop()));
       await latest;
       await proofs.settled();
     },

@@ -3,8 +3,10 @@ import { runDeliver, type DeliverDeps } from '../deliver/run-deliver.ts';
 import { runIngest, type IngestDeps } from '../ingest/run-ingest.ts';
 import type { Log } from '../shared/log.ts';
 import { cleanUp } from '../store/clean-up.ts';
+import { followClockBack } from '../store/clock-went-back.ts';
 import type { Store } from '../store/database.ts';
-import { groupOf, pickSources, pickTargets, releaseDead, releaseLeftOver } from '../store/due-work.ts';
+import { groupOf, isWaiting, pickSources, pickTargets, releaseDead, releaseLeftOver } from '../store/due-work.ts';
+import { every, type Repetition } from './every.ts';
 import type { Hints, Kind } from './hints.ts';
 import { isDeadHolder } from './holder.ts';
 import { isHeldHere, leaseTtlMs, withLease, withSourceLease, writeTimeoutMs } from './with-lease.ts';
@@ -23,7 +25,7 @@ export interface WorkerDeps {
 export interface Worker {
   /** Runs one source or target now and waits for it, whatever is due. Null when another worker is at it. */
   run(kind: Kind, id: string): Promise<RunResult | null>;
-  /** Hints at a source or target: this process takes it up if it can at once, else whichever can first. */
+  /** Hints at a source or target: this process takes it up if it can and may at once, else whichever can first. */
   hint(kind: Kind, id: string): void;
   /** Takes up hints and sweeps from now on. */
   start(): Promise<void>;
@@ -42,6 +44,7 @@ const restMs: Readonly<Record<Kind, number>> = { ingest: 250, deliver: 50 };
 /** A source that is hinted at without end rests longer each time, up to about this. */
 const longestRestMs: Readonly<Record<Kind, number>> = { ingest: 1_000, deliver: 50 };
 const kinds: readonly Kind[] = ['ingest', 'deliver'];
+const sweepEveryMs = 1_000;
 
 /** Says when a source is read and a target written, never how. */
 export function createWorker(deps: WorkerDeps): Worker {
@@ -59,9 +62,9 @@ export function createWorker(deps: WorkerDeps): Worker {
   const hasBacklog: Record<Kind, boolean> = { ingest: false, deliver: false };
   const pulling: Record<Kind, Promise<void> | null> = { ingest: null, deliver: null };
   const groups = new Map<string, string>();
-  const schedules: Job[] = [];
+  let sweeps: Repetition | null = null;
+  let nightly: Job | null = null;
   let isStarted = false;
-  let sweeping = false;
 
   const tellFailure = (kind: string, id: string) => (error: unknown) => {
     if (!stopping.signal.aborted)
@@ -126,10 +129,12 @@ export function createWorker(deps: WorkerDeps): Worker {
     hintedAgain.delete(key);
     let hasMore = false;
     try {
-      const result = await run(kind, id);
-      hasMore = result !== null && 'hasMore' in result && result.hasMore;
-      // Its mailbox or tenant is at its limit: the next one that ends may make room.
-      if (result === null) hasBacklog[kind] = true;
+      if (!(await isWaiting(db, kind, id))) {
+        const result = await run(kind, id);
+        hasMore = result !== null && 'hasMore' in result && result.hasMore;
+        // Its mailbox or tenant is at its limit: the next one that ends may make room.
+        if (result === null) hasBacklog[kind] = true;
+      }
     } catch (error) {
       tellFailure(kind, id)(error);
     }
@@ -185,16 +190,15 @@ export function createWorker(deps: WorkerDeps): Worker {
   };
 
   const sweep = async (): Promise<void> => {
-    if (sweeping || stopping.signal.aborted) return;
-    sweeping = true;
+    if (stopping.signal.aborted) return;
     try {
+      const backMs = await followClockBack(deps.store, leaseTtlMs);
+      if (backMs > 0) deps.log.event('worker.clock_went_back', { seconds: Math.round(backMs / 1_000) });
       await releaseDead(db, isDeadHolder);
       await releaseLeftOver(db, deps.holder, leaseTtlMs, (name) => isHeldHere(deps.holder, name));
       await Promise.all(kinds.map(pull));
     } catch (error) {
       tellFailure('sweep', '')(error);
-    } finally {
-      sweeping = false;
     }
   };
 
@@ -206,19 +210,18 @@ export function createWorker(deps: WorkerDeps): Worker {
       await deps.hints.work(async (kind, id) => {
         await take(kind, id);
       });
-      schedules.push(scheduleJob('* * * * * *', () => void sweep()));
-      schedules.push(
-        scheduleJob('17 3 * * *', () => {
-          void cleanUp(db, deps).catch(tellFailure('clean-up', ''));
-        }),
-      );
+      nightly = scheduleJob('17 3 * * *', () => {
+        void cleanUp(db, deps).catch(tellFailure('clean-up', ''));
+      });
       await sweep();
+      sweeps = every(sweepEveryMs, sweep);
     },
     async stop() {
       stopping.abort(new Error('stopping'));
-      for (const schedule of schedules) schedule.cancel();
+      nightly?.cancel();
       for (const timer of resting.values()) clearTimeout(timer);
       resting.clear();
+      await sweeps?.stop();
       await Promise.allSettled([...Object.values(pulling), ...[...running.values()].map(({ done }) => done)]);
     },
   };

@@ -126,6 +126,10 @@ export const EVENTS = {
     'error',
     'A job ended with an error that was not its source’s or target’s; it is tried again.',
   ),
+  'worker.clock_went_back': kind<{ seconds: number }>(
+    'warn',
+    'The clock of PostgreSQL was set back by up to so many seconds; what waits was moved with it, so that nothing stands still.',
+  ),
   'access.changed': kind<{ tenant: string; from: string; to: string; code: string }>(
     'info',
     'A proof found another state of a tenant’s access than the last; states as in docs/consent.md.',

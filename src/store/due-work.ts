@@ -62,6 +62,13 @@ export async function pickTargets(db: Db, { limit, except }: Pick): Promise<DueW
   return found.rows;
 }
 
+/** Whether a source or target may not be tried yet: a hint shortens no wait that a server asked for. */
+export async function isWaiting(db: Db, kind: 'ingest' | 'deliver', id: string): Promise<boolean> {
+  const table = sql.table(kind === 'ingest' ? 'source' : 'target');
+  const found = await sql`select from ${table} where id = ${id} and not_before > now()`.execute(db);
+  return found.rows.length === 1;
+}
+
 /** The group of a source: see `DueWork`. */
 export async function groupOf(db: Db, sourceId: string): Promise<string> {
   const found = await sql<{ group: string }>`

@@ -107,14 +107,14 @@ function serverOptions(cluster: Cluster, settings: Readonly<Record<string, strin
  * of the old one still go.
  */
 async function joinServer(server: Server, onLost: () => void, signal: AbortSignal): Promise<Client> {
-  const startedAt = Date.now();
+  const startedAt = performance.now();
   for (let waitMs = 20; ; waitMs = Math.min(waitMs * 2, 500)) {
     const client = await connect(server.cluster.url, onLost);
     if (!(client instanceof Error)) return client;
     signal.throwIfAborted();
-    if (Date.now() - startedAt > LOCK_PATIENCE_MS) releaseStaleLock(server.cluster.dir);
+    if (performance.now() - startedAt > LOCK_PATIENCE_MS) releaseStaleLock(server.cluster.dir);
     const complaint = await startServer(server);
-    if (Date.now() - startedAt > PATIENCE_MS) throw await startFailure(server.cluster, complaint, client);
+    if (performance.now() - startedAt > PATIENCE_MS) throw await startFailure(server.cluster, complaint, client);
     if (complaint !== null) await pause(waitMs, undefined, { signal });
   }
 }

@@ -232,6 +232,31 @@ describe('a hint', () => {
     expect(runs).toBeLessThanOrEqual(6);
   });
 
+  it('does not shorten the wait that a server asked for; the source is read when that is over', async () => {
+    const [id = '', other = ''] = await configure(2);
+    await sql`update source set not_before = now() + interval '1 hour', failures = 3 where id = ${id}`.execute(
+      store.db,
+    );
+    const hints = directHints();
+    const worker = aWorker(hints);
+    await hints.give('ingest', id);
+    sources.letGo();
+    await worker.start();
+    await hints.give('ingest', id);
+    worker.hint('ingest', id);
+    await until('the other is read, twice', async () => {
+      await hints.give('ingest', other);
+      return sources.begun.filter((begun) => begun === other).length > 1;
+    });
+    expect(sources.begun).not.toContain(id);
+    await worker.stop();
+
+    await sql`update source set not_before = now() - interval '1 millisecond'`.execute(store.db);
+    const later = aWorker();
+    await later.start();
+    await until('it is read', async () => (await readSources()) === 2);
+  });
+
   it('for a source that another worker reads is kept: the sweep comes back for it', async () => {
     await configure(1);
     const { rows } = await sql`
