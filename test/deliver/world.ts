@@ -170,7 +170,7 @@ export async function aDeliveryWorld(options: WorldOptions = {}): Promise<Delive
     async says(source, said) {
       const state = await stateOf(source);
       const claims = Object.entries(said).map(([key, one]) => {
-        const { series, detail = 'full', lastModifiedAt = null, lastEnd = '2028-01-01T00:00:00Z' } = saidOf(one);
+        const { series, detail = 'full', lastModifiedAt = null, lastEnd = '2099-01-01T00:00:00Z' } = saidOf(one);
         return {
           key,
           version: null,

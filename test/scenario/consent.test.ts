@@ -11,6 +11,7 @@ import { upkeep } from '../../src/access/upkeep.ts';
 import { nullLog, type Log } from '../../src/shared/log.ts';
 import { builtInClouds } from '../../src/shared/clouds.ts';
 import { directoryOf } from '../support/graph/people.ts';
+import { at } from '../support/one-calendar.ts';
 import { runCli } from '../support/run-cli.ts';
 import { aStage, type Stage } from '../support/stage.ts';
 
@@ -42,7 +43,7 @@ async function aTenant(options: { cloud?: string; access?: 'scoped' | 'tenant-wi
   tenant
     .addMailbox({ upn: ann })
     .calendar()
-    .createEvent({ subject: `Stand-up ${id}`, start: '2027-01-04T09:00' });
+    .createEvent({ subject: `Stand-up ${id}`, start: at(30) });
   tenant.addMailbox({ upn: boss });
   await stage.source({ id: `s-${id}`, tenant: id, mailbox: ann });
   const link = (

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 
 import type { OutlookCalendar } from '../support/graph/outlook.ts';
 import { directoryOf } from '../support/graph/people.ts';
+import { at } from '../support/one-calendar.ts';
 import { runCli } from '../support/run-cli.ts';
 import { aStage, type Stage } from '../support/stage.ts';
 
@@ -117,13 +118,13 @@ describe('what a tenant has to read', () => {
 describe('a calendar that is followed', () => {
   it('by its name is found again after it was renamed, also after a restart', async () => {
     const { id, ann, team } = await aTenant();
-    team.createEvent({ subject: `Before ${id}`, start: '2027-01-04T09:00' });
+    team.createEvent({ subject: `Before ${id}`, start: at(30) });
     await stage.source({ id: `s-${id}`, tenant: id, mailbox: ann, calendar: 'Team' });
     await stage.sync();
     expect(shows(`Before ${id}`)).toBe(true);
 
     team.state.name = 'Squad';
-    team.createEvent({ subject: `After ${id}`, start: '2027-01-05T09:00' });
+    team.createEvent({ subject: `After ${id}`, start: at(31) });
     await afterRestart();
 
     expect([shows(`Before ${id}`), shows(`After ${id}`)]).toEqual([true, true]);
@@ -140,14 +141,14 @@ describe('a calendar that is followed', () => {
     'by its %s is found again when it has a new id, also after a restart',
     async (by) => {
       const { id, ann, team } = await aTenant();
-      team.createEvent({ subject: `Before ${id}`, start: '2027-01-04T09:00' });
+      team.createEvent({ subject: `Before ${id}`, start: at(30) });
       await stage.source({ id: `s-${id}`, tenant: id, mailbox: ann, calendar: by === 'id' ? team.id : 'Team' });
       await stage.sync();
       const before = team.id;
 
       const now = changeId(ann, team);
       expect(now.id).not.toBe(before);
-      now.createEvent({ subject: `After ${id}`, start: '2027-01-05T09:00' });
+      now.createEvent({ subject: `After ${id}`, start: at(31) });
       await afterRestart();
 
       expect([shows(`Before ${id}`), shows(`After ${id}`)]).toEqual([true, true]);
@@ -169,7 +170,7 @@ describe('a calendar that is followed', () => {
   it('is looked for anew where the configuration names another', async () => {
     const { id, ann, mailbox } = await aTenant();
     const other = mailbox.addCalendar('Other');
-    other.createEvent({ subject: `Other ${id}`, start: '2027-01-05T09:00' });
+    other.createEvent({ subject: `Other ${id}`, start: at(31) });
     await stage.source({ id: `s-${id}`, tenant: id, mailbox: ann, calendar: 'Team' });
     await stage.sync();
     await stage.source({ id: `s-${id}`, tenant: id, mailbox: ann, calendar: 'Other' });

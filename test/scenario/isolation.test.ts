@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { sql } from 'kysely';
 
 import { directoryOf } from '../support/graph/people.ts';
+import { at } from '../support/one-calendar.ts';
 import { aStage, type Stage } from '../support/stage.ts';
 import { until } from '../support/until.ts';
 
@@ -72,14 +73,14 @@ const stateOf = async (id: string) => {
 describe('a tenant that is well beside others that are not', () => {
   it('is read, proven and shown while the requests of another wait for ever', async () => {
     const calendar = stage.simulator.mailbox('p0@well.example').calendar();
-    calendar.createEvent({ subject: 'First', start: '2027-01-04T09:00' });
+    calendar.createEvent({ subject: 'First', start: at(30) });
     await stage.product.startWorker();
     const shows = (title: string) => stage.bodies().some((body) => body.includes(title));
     await until('the first meeting shows', () => shows('First'));
 
     // All of that is due to happen again and again while the other still hangs.
     for (const title of ['Second', 'Third']) {
-      calendar.createEvent({ subject: title, start: '2027-01-05T09:00' });
+      calendar.createEvent({ subject: title, start: at(31) });
       await sql`update source set next_poll_at = now() where id = 'well-0'`.execute(stage.product.store.db);
       await until(`${title} shows`, () => shows(title));
     }
@@ -114,7 +115,7 @@ describe('a tenant that is well beside others that are not', () => {
     expect(requestsOf('throttled')).toBeLessThanOrEqual(4 * sourcesOfOne);
     const before = [requestsOf('expired'), requestsOf('refused'), requestsOf('throttled')];
     const calendar = stage.simulator.mailbox('p0@well.example').calendar();
-    calendar.createEvent({ subject: 'Fourth', start: '2027-01-06T09:00' });
+    calendar.createEvent({ subject: 'Fourth', start: at(32) });
     await sql`update source set next_poll_at = now() where id = 'well-0'`.execute(stage.product.store.db);
     await until('the fourth shows', () => stage.bodies().some((body) => body.includes('Fourth')));
     expect([requestsOf('expired'), requestsOf('refused'), requestsOf('throttled')]).toEqual(before);

@@ -24,6 +24,7 @@ import { createMigratedDatabase, type TestDatabase } from '../support/database.t
 import { microsoftClouds } from '../support/graph/clouds.ts';
 import { directoryOf } from '../support/graph/people.ts';
 import { startGraphSimulator, type GraphSimulator } from '../support/graph/simulator.ts';
+import { at } from '../support/one-calendar.ts';
 import { aGraphSource, aTarget } from '../support/stage.ts';
 import { until } from '../support/until.ts';
 
@@ -67,7 +68,7 @@ async function aTenant(id: string, cloud: string, configured: { cloud?: string; 
     certificate: pair.certificate,
   });
   const calendar = tenant.addMailbox({ upn: mailbox }).calendar();
-  calendar.createEvent({ subject: `Meeting of ${id}`, start: '2027-01-04T09:00' });
+  calendar.createEvent({ subject: `Meeting of ${id}`, start: at(30) });
   await saveTenant(db, product.box, {
     id,
     name: id,
@@ -256,7 +257,7 @@ describe.each([
     const [before, asked] = [requests.length, proxy.asked.length];
     const answer = { status: 200, body: { value: [], '@odata.deltaLink': link } };
     simulator.fail({ match: new RegExp(`ann@${id}.*delta`), how: { answer } });
-    calendar.createEvent({ subject: 'More', start: '2027-01-05T09:00' });
+    calendar.createEvent({ subject: 'More', start: at(31) });
     await product.worker.run('ingest', `s-${id}`);
 
     const source = await sql<{ code: string }>`select paused_code as code from source where id = ${`s-${id}`}`.execute(

@@ -7,6 +7,7 @@ import { makeConsentLink } from '../../src/access/consent-desk.ts';
 import { cleanUp } from '../../src/store/clean-up.ts';
 import { loadTenant, removeEntry, saveTenant } from '../../src/store/configuration.ts';
 import { directoryOf } from '../support/graph/people.ts';
+import { at as inDays } from '../support/one-calendar.ts';
 import { runCli } from '../support/run-cli.ts';
 import { aStage, type Stage } from '../support/stage.ts';
 
@@ -37,7 +38,7 @@ async function ann() {
   tenant
     .addMailbox({ upn })
     .calendar()
-    .createEvent({ subject: `Stand-up ${id}`, start: '2027-01-04T09:00' });
+    .createEvent({ subject: `Stand-up ${id}`, start: inDays(30) });
   tenant.addMailbox({ upn: `bo@${domain}` });
   await stage.source({ id: `s-${id}`, tenant: id, mailbox: upn });
   const options = { hours: 1, actor: 'test' };
