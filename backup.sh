@@ -116,6 +116,10 @@ if [ -f Specific/db/db.sqlite ]; then
     echo "sqlite3, php with pdo_sqlite or Node 24 is needed to copy the database of Baikal." >&2
     exit 1
   fi
+  # VACUUM INTO forgets that a database keeps a write-ahead log: bytes 18 and 19 of the file say 2 then.
+  if [ "$(od -An -tu1 -j18 -N1 Specific/db/db.sqlite | tr -d " ")" = 2 ]; then
+    printf "\002\002" | dd of="$to" bs=1 seek=18 conv=notrunc 2>/dev/null
+  fi
   chmod --reference=Specific/db/db.sqlite "$to"
   chmod --reference=Specific/db "$folder/Specific/db"
 fi
@@ -139,10 +143,10 @@ fi
 # --- configuration, without the keys --------------------------------------------------------------------------------
 mkdir "$content/configuration"
 for file in calendars.yaml docker-compose.yml docker-compose.override.yml; do
-  [ ! -f "$file" ] || cp "$file" "$content/configuration/"
+  [ ! -f "$file" ] || cp -p "$file" "$content/configuration/"
 done
 for folder in config nginx; do
-  [ ! -d "data/$folder" ] || cp -R "data/$folder" "$content/configuration/"
+  [ ! -d "data/$folder" ] || cp -Rp "data/$folder" "$content/configuration/"
 done
 if [ -f .env ]; then
   grep -vE '^[[:space:]]*(export[[:space:]]+)?ENCRYPTION_KEY(S_OLD)?[[:space:]]*=' .env >"$content/configuration/env" || true

@@ -1,4 +1,14 @@
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 
@@ -22,6 +32,8 @@ export interface Env extends Omit<Values, 'encryptionKey'> {
  */
 export function loadEnv(folder: string = process.cwd()): Env {
   const file = join(folder, '.env');
+  const unreadable = existsSync(file) ? faultsOfFile('.env', file) : [];
+  if (unreadable.length > 0) throw new ConfigError(unreadable);
   const fromFile = existsSync(file) ? parseEnv(readFileSync(file, 'utf8')) : {};
   return readEnv({ ...fromFile, ...process.env }, folder);
 }
@@ -83,9 +95,8 @@ export function readEnv(variables: Readonly<Record<string, string | undefined>>,
     backupDir: inFolder(valueOf('backupDir'), folder),
   };
   const notices = nearMisses(Object.keys(variables));
-  if (values.extraCaFile !== null && !existsSync(values.extraCaFile)) {
-    faults.push(missingFile(VARIABLES.extraCaFile.name, values.extraCaFile));
-  }
+  const { extraCaFile } = values;
+  if (extraCaFile !== null) faults.push(...faultsOfFile(VARIABLES.extraCaFile.name, extraCaFile));
   // A key is only made once nothing else is wrong.
   const key = values.encryptionKey ?? (faults.some(isAboutKey) ? null : keyInDataDir(values, faults, notices));
   if (key === null || faults.length > 0) throw new ConfigError(faults);
@@ -94,9 +105,9 @@ export function readEnv(variables: Readonly<Record<string, string | undefined>>,
 
 function findConfigFile(named: string | null, folder: string, faults: ConfigFault[]): string | null {
   const path = resolve(folder, named ?? 'calendars.yaml');
-  if (existsSync(path)) return path;
-  if (named !== null) faults.push(missingFile(VARIABLES.configFile.name, path));
-  return null;
+  if (named === null && !existsSync(path)) return null;
+  faults.push(...faultsOfFile(VARIABLES.configFile.name, path));
+  return path;
 }
 
 function inFolder(path: string | null, folder: string): string | null {
@@ -112,6 +123,9 @@ function keyInDataDir(values: Values, faults: ConfigFault[], notices: string[]):
   const { name } = VARIABLES.encryptionKey;
   const path = join(values.dataDir, 'encryption.key');
   if (existsSync(path)) {
+    const unreadable = faultsOfFile(name, path);
+    faults.push(...unreadable);
+    if (unreadable.length > 0) return null;
     const key = parseKey(readFileSync(path, 'utf8'));
     if (key === null) {
       faults.push(fault('config.key_file', name, `${path} holds no key`, `Put the key back there, or set ${name}.`));
@@ -165,8 +179,23 @@ function nearMisses(names: readonly string[]): string[] {
     .toSorted();
 }
 
-function missingFile(field: string, path: string): ConfigFault {
-  return fault('config.file', field, `there is no file ${path}`, 'Name one that exists, or remove the setting.');
+/** None for a file that can be read. */
+function faultsOfFile(field: string, path: string): ConfigFault[] {
+  if (!existsSync(path)) {
+    return [fault('config.file', field, `there is no file ${path}`, 'Name one that exists, or remove the setting.')];
+  }
+  try {
+    const file = openSync(path, 'r');
+    try {
+      readSync(file, Buffer.alloc(1)); // a folder may be opened, but not read
+    } finally {
+      closeSync(file);
+    }
+    return [];
+  } catch {
+    const who = process.getuid === undefined ? 'this user' : `the user that runs this (uid ${process.getuid()})`;
+    return [fault('config.file', field, `${path} cannot be read`, `Make it a file that ${who} may read.`)];
+  }
 }
 
 function fault(code: string, field: string, message: string, remedy: string): ConfigFault {

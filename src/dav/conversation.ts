@@ -1,8 +1,7 @@
 import { propfind, type DAVResponse } from 'tsdav';
 import type { Clock } from '../shared/clock.ts';
 import { type Answer, type Asked, type Method, expectMultistatus } from './answers.ts';
-import { DavError } from './dav-error.ts';
-import { toHref, toUrl } from './hrefs.ts';
+import { toHref, toUrl, unreadable } from './hrefs.ts';
 import { readLongMultistatus } from './long-multistatus.ts';
 import { type Entry, readEntries, readSyncToken } from './multistatus.ts';
 import type { Transport } from './transport.ts';
@@ -81,7 +80,8 @@ export function openConversation(origin: string, transport: Transport, clock: Cl
   const multistatus: Conversation['multistatus'] = async (method, href, signal, run, how) => {
     const { answer, asked, parsed } = await ask(method, href, signal, run, how);
     expectMultistatus(answer, asked);
-    if (!isReadable(parsed) || !isWhole(answer.body)) throw unreadable(asked);
+    if (!isReadable(parsed) || !isWhole(answer.body))
+      throw unreadable(`${asked.method} ${asked.href}: the answer is no multistatus that we can read`);
     return {
       entries: readEntries(parsed, answer.url, origin),
       syncToken: readSyncToken(parsed),
@@ -96,7 +96,7 @@ export function openConversation(origin: string, transport: Transport, clock: Cl
       hasDocumentType(answer.body) || !isWhole(answer.body)
         ? null
         : await readLongMultistatus(answer.body, answer.url, origin);
-    if (read === null) throw unreadable(asked);
+    if (read === null) throw unreadable(`${asked.method} ${asked.href}: the answer is no multistatus that we can read`);
     return { ...read, href: toHref(answer.url, answer.url, origin) };
   };
 
@@ -137,12 +137,3 @@ const isWhole = (body: string): boolean =>
   /(?:<\/(?:[\w.-]+:)?multistatus\s*>|<(?:[\w.-]+:)?multistatus[^<>]*\/>)\s*(?:<!--[^<]*-->\s*)?$/.test(
     body.slice(-2_000),
   );
-
-function unreadable(asked: Asked): DavError {
-  return new DavError(`${asked.method} ${asked.href}: the answer is no multistatus that we can read`, {
-    code: 'dav.unreadable',
-    outcome: 'not-sent',
-    status: 207,
-    recovery: { kind: 'retry' },
-  });
-}

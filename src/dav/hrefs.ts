@@ -2,12 +2,22 @@
  * An href is how a server names a resource: kept in the server's own encoding and case, as an absolute path on the
  * account's origin. Only where the resource lives on another origin (an iCloud partition) it is a whole URL.
  */
+import { DavError } from './dav-error.ts';
 
-/** The href of what `found` (an `href` element, a Location header) points to, read relative to `requestUrl`. */
+/**
+ * The href of what `found` (an `href` element, a Location header) points to, read relative to `requestUrl`; throws
+ * `dav.unreadable` where that is no URL.
+ */
 export function toHref(found: string, requestUrl: string, origin: string): string {
-  const url = new URL(found, requestUrl);
+  const url = URL.parse(found, requestUrl);
+  if (url === null) throw unreadable('the answer names a resource by something that is no URL');
   url.hash = '';
   return url.origin === origin || isUpgrade(url, origin) ? `${url.pathname}${url.search}` : url.href;
+}
+
+/** An answer of the server that makes no sense; asking again may help. */
+export function unreadable(what: string): DavError {
+  return new DavError(what, { code: 'dav.unreadable', outcome: 'not-sent', status: 207, recovery: { kind: 'retry' } });
 }
 
 /** The same host by TLS: where a server sends everybody that comes by plain HTTP. */

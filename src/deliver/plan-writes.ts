@@ -9,7 +9,7 @@ import type { Db } from '../store/database.ts';
 import { allowedDeletions, countDeletions } from '../store/deletions.ts';
 import { waitingMeetings, type DueMeeting, type MeetingObject } from '../store/meetings.ts';
 import { readStatus } from '../store/status.ts';
-import { loadTarget, type TargetState } from '../store/targets.ts';
+import { lastKnownPaths, loadTarget, type TargetState } from '../store/targets.ts';
 import { decideMeeting } from './decide-meeting.ts';
 import { isLost } from './pass-ceiling.ts';
 
@@ -54,8 +54,13 @@ const readTimeoutMs = 20_000;
 export async function planTarget(db: Db, id: string, now: Date): Promise<Planned | null> {
   const target = await loadTarget(db, id);
   if (target === null) return null;
-  // A calendar that has never been looked for has no path yet.
-  const calendarHrefs = new Map(target.calendars.map((one) => [one.id, one.href ?? `(new)/${one.id}/`]));
+  // A calendar that has never been looked for has no path yet; of one that was, after a restore, the former one counts.
+  const paths = target.calendars.some(({ href }) => href === null)
+    ? await lastKnownPaths(db, id)
+    : new Map<string, string>();
+  const calendarHrefs = new Map(
+    target.calendars.map((one) => [one.id, one.href ?? paths.get(one.id) ?? `(new)/${one.id}/`]),
+  );
   const steps: Planned['steps'][number][] = [];
   const lost: string[] = [];
   let after: DueMeeting | null = null;

@@ -115,6 +115,14 @@ export async function recordCalendarHref(db: Db, targetId: string, calendarId: s
   await sql`update target_calendar set href = ${href} where target_id = ${targetId} and id = ${calendarId}`.execute(db);
 }
 
+/** Paths at which our entries of each calendar stood when we last knew: for a calendar that is still to be looked for. */
+export async function lastKnownPaths(db: Db, targetId: string): Promise<ReadonlyMap<string, string>> {
+  const found = await sql<{ calendar: string; path: string }>`
+    select calendar_id as calendar, max(regexp_replace(href, '[^/]*$', '')) as path from object
+    where target_id = ${targetId} group by calendar_id`.execute(db);
+  return new Map(found.rows.map(({ calendar, path }) => [calendar, path]));
+}
+
 /** The zone in which most of what goes into a calendar begins; null while nothing with a zone does. */
 export async function mostUsedZone(db: Db, targetId: string, calendarId: string): Promise<string | null> {
   const found = await sql<{ zone: string }>`

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -128,6 +128,18 @@ describe('the environment', () => {
     expect(faults.every(({ remedy }) => remedy.endsWith('.') || remedy.startsWith('Make'))).toBe(true);
     expect(JSON.stringify(faults)).not.toContain('hunter2');
     expect(existsSync(join(folder, 'data'))).toBe(false);
+  });
+
+  it('says which file is none that it may read', () => {
+    mkdirSync(join(folder, 'a-folder'));
+    mkdirSync(join(folder, 'data', 'encryption.key'), { recursive: true });
+    expect(faultsOf({ CONFIG_FILE: 'a-folder', NODE_EXTRA_CA_CERTS: join(folder, 'a-folder') })).toMatchObject([
+      { field: 'CONFIG_FILE', code: 'config.file', message: `${join(folder, 'a-folder')} cannot be read` },
+      { field: 'NODE_EXTRA_CA_CERTS', code: 'config.file', message: `${join(folder, 'a-folder')} cannot be read` },
+      { field: 'ENCRYPTION_KEY', code: 'config.file' },
+    ]);
+    mkdirSync(join(folder, '.env'));
+    expect(() => loadEnv(folder)).toThrow(`.env: ${join(folder, '.env')} cannot be read. Make it a file that`);
   });
 
   it('says which secret file cannot be read', () => {

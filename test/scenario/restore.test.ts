@@ -217,7 +217,11 @@ describe('while a source cannot be read after a restore', () => {
     const refused = await runCli(stage, ['restore', 'approve']);
     expect(refused.code).toBe(2);
     expect(refused.err).toContain('contoso-me');
-    expect((await runCli(stage, ['restore', 'approve', '--anyway'])).code).toBe(0);
+    const plan = await runCli(stage, ['plan']);
+    expect([titlesOf(plan.out, '+'), titlesOf(plan.out, '~'), titlesOf(plan.out, '-')]).toEqual([[], ['Before'], []]);
+    const approved = await runCli(stage, ['restore', 'approve', '--anyway']);
+    expect(approved.code).toBe(0);
+    expect(approved.out).toContain('me: 0 will be created, 1 updated, 0 deleted');
     await settle();
     expect(world.titles()).toEqual(['Before', 'Made after the backup']);
 

@@ -178,15 +178,18 @@ head -c 1200000 /dev/zero >"$work/big"
 expect 413 'a body too large' --data-binary "@$work/big" "$https/api/graph/notifications/a-secret"
 ok 'nginx: TLS 1.2 and 1.3 only, HTTP/2, redirects, headers, bodies, closed administration, consent pages and metrics'
 
-# 200 notifications at once all reach the product, whatever it says of their secret; 200 others are limited.
+# 200 notifications at once all reach the product, whatever it says of their secret, and 200 posts of flows whatever it
+# says of their key; 200 others are limited.
 # By one curl: 200 of them would take so long on a busy machine that nothing is left to limit.
-burst() { curl -sk -Z --parallel-max 40 -o /dev/null -w '%{http_code}\n' -X POST "$1?[1-200]" | sort | uniq -c | tr -s ' ' | tr '\n' ','; }
-notified=$(burst "$https/api/graph/notifications/a-secret")
+burst() { curl -sk -Z --parallel-max "${2:-40}" -o /dev/null -w '%{http_code}\n' -X POST "$1?[1-200]" | sort | uniq -c | tr -s ' ' | tr '\n' ','; }
+notified=$(burst "$https/api/graph/notifications/a-secret" 150)
 ! grep -q 429 <<<"$notified" || fail "notifications are limited: $notified"
+posted=$(burst "$https/api/webhook/powerautomate/nobody")
+! grep -q 429 <<<"$posted" || fail "what flows post is limited: $posted"
 limited=$(burst "$https/api/stats")
 grep -q 429 <<<"$limited" || fail "nothing is limited: $limited"
 ! grep -q a-secret "$work/access.log" || fail 'a secret stands in the access log'
-ok "limits: notifications$notified others$limited"
+ok "limits: notifications$notified flows$posted others$limited"
 
 NODE_EXTRA_CA_CERTS=$work/certificates/fullchain.pem "$node" --input-type=module -e "
   import { openCalDav } from './src/dav/calendar-client.ts';

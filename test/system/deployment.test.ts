@@ -308,6 +308,8 @@ describe(`backup.sh and restore.sh, with ${serverUrl === '' ? 'the embedded data
 
     const database = new DatabaseSync(join(baikal.folder, 'Specific/db/db.sqlite'));
     expect(database.prepare('select title from events').all()).toEqual([{ title: 'Review' }]);
+    expect(database.prepare('pragma journal_mode').get()).toEqual({ journal_mode: 'wal' });
+    expect(database.prepare('pragma integrity_check').get()).toEqual({ integrity_check: 'ok' });
     database.close();
   }, 60_000);
 
