@@ -3,6 +3,7 @@ import { loadEnv, type Env } from '../config/env.ts';
 import { ConfigError, faultLine } from '../config/faults.ts';
 import { SyncError, toSyncError } from '../shared/errors.ts';
 import { createLog, type Log } from '../shared/log.ts';
+import { storeError } from '../store/database.ts';
 
 /** What a caller other than the operator may put in place: the demo reaches its simulated clouds by its own fetch. */
 export interface Overrides {
@@ -37,6 +38,8 @@ export async function withProduct(
     readonly signal?: AbortSignal;
     /** Told when everything is let go of, before the log closes. */
     readonly onClosed?: (log: Log) => void;
+    /** Told what broke it off, before the log closes. */
+    readonly onFailed?: (log: Log, error: SyncError) => void;
   } = {},
 ): Promise<number> {
   const env = loadEnv();
@@ -47,19 +50,26 @@ export async function withProduct(
     console: isService ? process.stdout : process.stderr,
     files: env.logFiles === 0 || !isService ? null : { folder: `${env.dataDir}/logs`, keep: env.logFiles },
   });
-  for (const notice of env.notices) log.event('config.notice', { notice });
-  const product = await compose({
-    env,
-    log,
-    waitMs: options.waitMs ?? 5_000,
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-    ...(overrides.fetch === undefined ? {} : { fetch: overrides.fetch }),
-  });
   try {
-    return await work({ env, log, product });
+    for (const notice of env.notices) log.event('config.notice', { notice });
+    const product = await compose({
+      env,
+      log,
+      waitMs: options.waitMs ?? 5_000,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...(overrides.fetch === undefined ? {} : { fetch: overrides.fetch }),
+    });
+    try {
+      return await work({ env, log, product });
+    } finally {
+      await product.close();
+      options.onClosed?.(log);
+    }
+  } catch (thrown) {
+    const error = storeError(thrown);
+    options.onFailed?.(log, toSyncError(error));
+    throw error;
   } finally {
-    await product.close();
-    options.onClosed?.(log);
     log.close();
   }
 }

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { SyncError } from '../shared/errors.ts';
 import { tryPaused } from '../store/jobs.ts';
 import { version } from '../version.ts';
 import { applyFile } from './apply.ts';
@@ -30,9 +31,8 @@ export async function serve(command: 'serve' | 'web' | 'worker', overrides: Over
     process.once('SIGINT', stop);
   });
   let stoppingSince = 0;
-
-  try {
-    return await withProduct(
+  const run = (): Promise<number> =>
+    withProduct(
       overrides,
       async ({ env, log, product }) => {
         abandon = () => product.abandon();
@@ -58,15 +58,25 @@ export async function serve(command: 'serve' | 'web' | 'worker', overrides: Over
         isService: true,
         waitMs: databaseWaitMs,
         signal: stopping.signal,
+        onFailed: (log, { code, message }) => {
+          if (code === 'store.connection_lost') log.event('store.waiting', { reason: message });
+        },
         onClosed: (log) =>
           log.event('service.stopped', {
             durationMs: stoppingSince === 0 ? 0 : Math.round(performance.now() - stoppingSince),
           }),
       },
     );
-  } catch (thrown) {
-    // Asked to end while it was still waiting for the database.
-    if (stopping.signal.aborted) return exitCodes.ok;
-    throw thrown;
+
+  for (;;) {
+    try {
+      return await run();
+    } catch (thrown) {
+      // Asked to end while it was still waiting for the database.
+      if (stopping.signal.aborted) return exitCodes.ok;
+      // A server that goes while we start is waited for as one that has not come yet.
+      const isLost = thrown instanceof SyncError && thrown.code === 'store.connection_lost';
+      if (!isLost || performance.now() > databaseWaitMs) throw thrown;
+    }
   }
 }

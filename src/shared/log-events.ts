@@ -32,7 +32,7 @@ export const EVENTS = {
   ),
   'store.waiting': kind<{ reason: string }>(
     'warn',
-    'PostgreSQL does not answer yet; the start waits for it for a minute.',
+    'PostgreSQL does not answer yet, or went while we start; the start waits for it for a minute.',
   ),
   'config.notice': kind<{ notice: string }>('warn', 'Something about the settings that the operator should know.'),
   'ingest.run.finished': kind<{

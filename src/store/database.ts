@@ -151,6 +151,29 @@ async function waitUntilItAnswers(db: Db, { waitMs = 0, onWaiting, signal }: Sto
   }
 }
 
+/** What failed because its connection broke, as `store.connection_lost`; anything else as it is. */
+export function storeError(thrown: unknown): unknown {
+  if (thrown instanceof SyncError || !isConnectionLost(thrown)) return thrown;
+  return new SyncError(`PostgreSQL broke the connection: ${reasonOf(thrown)}`, {
+    code: 'store.connection_lost',
+    recovery: { kind: 'operator', remedy: 'See whether the server runs, then try again.' },
+    cause: thrown,
+  });
+}
+
+/** The driver's own errors have no code; a server that goes says 57P01 to 57P03, a network what it always says. */
+function isConnectionLost(error: unknown): boolean {
+  const { message, syscall, cause } = (error ?? {}) as { message?: unknown; syscall?: unknown; cause?: unknown };
+  return (
+    syscall === 'connect' ||
+    codesOf(error).some((code) => /^(08...|57P0[123]|ECONNRESET|EPIPE)$/.test(code)) ||
+    /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect)/.test(
+      String(message),
+    ) ||
+    (cause !== undefined && cause !== null && isConnectionLost(cause))
+  );
+}
+
 /** What the driver says; several addresses of one host may have failed, each in its way. */
 function reasonOf(cause: unknown): string {
   if (cause instanceof AggregateError) return cause.errors.map(reasonOf).join(', ');

@@ -64,14 +64,15 @@ export function startProcess(args: readonly string[], options: ProcessOptions): 
     async event(name, withinMs = 20_000) {
       const find = (): LogLine | undefined => events.find((line) => line.event === name);
       await until(
-        `${name}; it said ${JSON.stringify(written)}`,
+        name,
         () => {
-          if (find() === undefined && child.exitCode !== null)
-            throw new Error(`It ended with ${child.exitCode} before ${name}: ${JSON.stringify(written)}`);
+          if (find() === undefined && child.exitCode !== null) throw new Error(`It ended with ${child.exitCode}`);
           return find() !== undefined;
         },
         withinMs,
-      );
+      ).catch((cause: unknown) => {
+        throw new Error(`No ${name}; it said ${JSON.stringify(written)}`, { cause });
+      });
       return find() as LogLine;
     },
     async end(signal = 'SIGTERM') {

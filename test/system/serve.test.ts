@@ -21,6 +21,7 @@ let caldav: CalDavServer;
 let database: TestDatabase;
 let home: ReturnType<typeof aHome>;
 let processes: Process[];
+let doors: { close(): Promise<void> }[];
 
 const yaml = (): string => `
 tenants:
@@ -39,10 +40,12 @@ beforeEach(async () => {
   database = await createMigratedDatabase();
   home = aHome(yaml());
   processes = [];
+  doors = [];
 });
 
 afterEach(async () => {
   for (const one of processes) await one.end('SIGKILL');
+  for (const one of doors) await one.close();
   const lock = join(home.path, 'data', 'postgres', 'postmaster.pid');
   if (existsSync(lock)) process.kill(Number.parseInt(readFileSync(lock, 'utf8'), 10), 'SIGKILL');
   await caldav.close();
@@ -154,7 +157,19 @@ describe('a database that comes late', () => {
     await door.open();
     const tookMs = await until('it is ready', () => service.events.some(({ event }) => event === 'service.started'));
     process.stdout.write(`database there to ready: ${Math.round(tookMs)} ms\n`);
-    await door.close();
+  });
+
+  it('is waited for again where it goes while the service starts', async () => {
+    const door = await aDoor();
+    const told: string[] = [];
+    for (let connections = 1; connections <= 5; connections += 1) {
+      door.breakAfter(connections);
+      const service = start('serve', { DATABASE_URL: door.url, ENCRYPTION_KEY: 'ab'.repeat(32) });
+      await service.event('service.started');
+      told.push(...service.events.filter(({ event }) => event === 'store.waiting').map(({ reason }) => String(reason)));
+      expect(await service.end()).toBe(0);
+    }
+    expect(told.some((reason) => reason.startsWith('PostgreSQL broke the connection: '))).toBe(true);
   });
 
   it('does not keep the service from being stopped meanwhile', async () => {
@@ -195,7 +210,6 @@ describe('a service that loses its database for a while', () => {
     await agree();
     expect(await health()).toBe(200);
     expect(service.child.exitCode).toBeNull();
-    await door.close();
   });
 });
 
@@ -326,7 +340,13 @@ async function embeddedUrl(dataDir: string): Promise<string> {
 }
 
 /** A TCP port in front of the tests' database, that can be shut and opened. */
-async function aDoor(): Promise<{ url: string; open(): Promise<void>; close(): Promise<void> }> {
+async function aDoor(): Promise<{
+  url: string;
+  open(): Promise<void>;
+  close(): Promise<void>;
+  /** Breaks all connections once, when so many more have been made. */
+  breakAfter(connections: number): void;
+}> {
   const url = new URL(database.url);
   const socketPath = join(
     decodeURIComponent(url.searchParams.get('host') ?? url.hostname),
@@ -335,6 +355,7 @@ async function aDoor(): Promise<{ url: string; open(): Promise<void>; close(): P
   const sockets = new Set<Socket>();
   let server: Server;
   let port = 0;
+  let toBreak = Infinity;
   const open = async (): Promise<void> => {
     server = createServer((socket) => {
       const inner = connect(socketPath);
@@ -347,18 +368,29 @@ async function aDoor(): Promise<{ url: string; open(): Promise<void>; close(): P
         });
       }
       socket.pipe(inner).pipe(socket);
+      toBreak -= 1;
+      if (toBreak !== 0) return;
+      // Once this one has said something: it is asked for something then.
+      socket.once('data', () => {
+        for (const one of sockets) one.destroy();
+      });
     });
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     port = (server.address() as AddressInfo).port;
   };
   await open();
-  return {
+  const door = {
     url: `postgresql://${url.username}@127.0.0.1:${port}${url.pathname}`,
     open,
+    breakAfter: (connections: number) => {
+      toBreak = connections;
+    },
     close: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
       for (const socket of sockets) socket.destroy();
       await closed;
     },
   };
+  doors.push(door);
+  return door;
 }
