@@ -6,6 +6,7 @@ import { cleanUp } from '../store/clean-up.ts';
 import { followClockBack } from '../store/clock-went-back.ts';
 import type { Store } from '../store/database.ts';
 import { groupOf, isWaiting, pickSources, pickTargets, releaseDead, releaseLeftOver } from '../store/due-work.ts';
+import { markWhatIsAheadNoMore } from '../store/identities.ts';
 import { every, type Repetition } from './every.ts';
 import type { Hints, Kind } from './hints.ts';
 import { isDeadHolder } from './holder.ts';
@@ -195,6 +196,7 @@ export function createWorker(deps: WorkerDeps): Worker {
       const backMs = await followClockBack(deps.store, leaseTtlMs);
       if (backMs > 0) deps.log.event('worker.clock_went_back', { seconds: Math.round(backMs / 1_000) });
       await releaseDead(db, isDeadHolder);
+      await markWhatIsAheadNoMore(db);
       await releaseLeftOver(db, deps.holder, leaseTtlMs, (name) => isHeldHere(deps.holder, name));
       await Promise.all(kinds.map(pull));
     } catch (error) {

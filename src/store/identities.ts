@@ -177,6 +177,22 @@ export async function settleIdentities(db: Db, targetId: string, uids: readonly 
   await moveClaims(db, targetId, moves);
 }
 
+/**
+ * A claim whose lastModified lay ahead of our clock ranked last (`chooseClaim`); once that moment has come it is a date
+ * like any other, so its meeting is decided anew. Gives the targets of such meetings.
+ */
+export async function markWhatIsAheadNoMore(db: Db): Promise<string[]> {
+  const skew = sql`interval '1 hour'`; // as \`chooseClaim\` has it
+  const found = await sql<{ targetId: string; ids: string[] }>`
+    select m.target_id as "targetId", array_agg(distinct m.id::text) as ids
+    from claim c join meeting m on m.id = c.meeting_id
+    where c.last_modified_at > c.changed_at and c.last_modified_at <= now() + ${skew}
+      and c.last_modified_at > m.wanted_at + ${skew} and m.wanted_version <= m.done_version
+    group by m.target_id order by m.target_id`.execute(db);
+  for (const { targetId, ids } of found.rows) await markWithOrphans(db, targetId, ids);
+  return found.rows.map(({ targetId }) => targetId);
+}
+
 /** Raises the wanted version of these meetings and of those that share their uid (orphans are covered by a series or not). */
 async function markWithOrphans(db: Db, targetId: string, ids: readonly string[]): Promise<void> {
   await sql`

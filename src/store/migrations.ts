@@ -21,6 +21,7 @@ const loaders: Readonly<Record<string, Load>> = {
   '20261126-reading-halvings': () => import('./migrations/20261126-reading-halvings.ts'),
   '20261126-reading-trials': () => import('./migrations/20261126-reading-trials.ts'),
   '20261126-object-uid': () => import('./migrations/20261126-object-uid.ts'),
+  '20261127-claims-ahead': () => import('./migrations/20261127-claims-ahead.ts'),
 };
 
 export const migrationNames: readonly string[] = Object.keys(loaders);

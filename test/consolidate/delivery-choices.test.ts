@@ -46,24 +46,51 @@ describe('which claim of a meeting shows', () => {
   });
 
   it('does not depend on the order in which claims arrive', () => {
+    const stamp = fc.oneof(
+      fc.constantFrom(null, '2026-11-22T12:59:00Z', '2026-11-22T13:01:00Z', '2099-01-01T00:00:00Z'),
+      fc.integer({ min: 1, max: 21 }).map((day) => new Date(Date.UTC(2026, 10, day)).toISOString()),
+    );
     const candidates = fc.uniqueArray(
       fc.record({
         claimId: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
         detail: fc.constantFrom('full' as const, 'title' as const, 'busy' as const),
-        day: fc.integer({ min: 1, max: 30 }),
+        stamp,
+        priority: fc.integer({ min: 1, max: 3 }),
         position: fc.nat(2),
         comparable: fc.constantFrom('x', 'y'),
         isRestored: fc.boolean(),
       }),
       { selector: (one) => one.claimId, minLength: 1 },
     );
+    const options = fc.record({
+      strategy: fc.constantFrom('last-write-wins' as const, 'priority' as const),
+      pinnedSourceId: fc.constantFrom(null, 'a', 'c', 'nobody'),
+    });
     fc.assert(
-      fc.property(candidates, fc.integer(), (drawn, turn) => {
-        const all = drawn.map(({ claimId, day, ...change }) =>
-          aCandidate(claimId, { ...change, lastModifiedAt: new Date(Date.UTC(2026, 10, day)) }),
+      fc.property(candidates, options, fc.nat(), (drawn, how, turn) => {
+        const all = drawn.map(({ claimId, stamp: at, ...change }) =>
+          aCandidate(claimId, { ...change, lastModifiedAt: at === null ? null : new Date(at) }),
         );
-        const at = Math.abs(turn) % all.length;
-        expect(choose(...all.slice(at), ...all.slice(0, at))).toBe(choose(...all.toReversed()));
+        const at = turn % all.length;
+        const turned = [...all.slice(at), ...all.slice(0, at)];
+        expect(chooseClaim(turned, { ...how, now })).toEqual(chooseClaim(all.toReversed(), { ...how, now }));
+      }),
+    );
+  });
+
+  it('is weaker in nothing than another by the rules in their order', () => {
+    const aDetail = fc.constantFrom('full' as const, 'title' as const, 'busy' as const);
+    const pair = fc.record({ details: fc.tuple(aDetail, aDetail), days: fc.tuple(fc.nat(20), fc.nat(20)) });
+    fc.assert(
+      fc.property(pair, ({ details: [one, other], days: [first, second] }) => {
+        const dated = (day: number): Date => new Date(Date.UTC(2026, 10, 1 + day));
+        const shown = choose(
+          aCandidate('one', { detail: one, lastModifiedAt: dated(first) }),
+          aCandidate('other', { detail: other, lastModifiedAt: dated(second), position: 1 }),
+        );
+        const says = ['busy', 'title', 'full'];
+        const byDetail = says.indexOf(one) - says.indexOf(other);
+        expect(shown).toBe((byDetail || first - second || 1) > 0 ? 'one' : 'other');
       }),
     );
   });

@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { sql } from 'kysely';
+import { markWhatIsAheadNoMore } from '../../src/store/identities.ts';
 import type { Pattern } from '../support/graph/patterns.ts';
 import { at, day } from '../support/one-calendar.ts';
 import { severalTenants, type Entry, type SeveralTenants, type Shown } from '../support/several-tenants.ts';
@@ -173,6 +174,28 @@ describe('one meeting in several tenants', () => {
       ],
     });
     await stays(only(), 'Board');
+  });
+
+  it('shows what was changed last by a clock ahead of ours once that moment has come', async () => {
+    await world.configure({ sources: [contoso, fabrikam] });
+    const copies = meeting();
+    world.calendar('fabrikam').updateEvent(copy(copies, 'fabrikam'), { subject: 'Ahead' });
+    await world.again();
+    const before = only();
+    expect(before.title).toBe('Ahead');
+    const { db } = world.stage.product.store;
+    await sql`update claim set last_modified_at = now() + interval '80 minutes', changed_at = now()
+      where source_id = 'fabrikam'`.execute(db);
+    await sql`update meeting set wanted_version = wanted_version + 1, wanted_at = now()`.execute(db);
+    await stays(before, 'Board');
+    expect(await markWhatIsAheadNoMore(db)).toEqual([]);
+
+    await sql`update claim set last_modified_at = last_modified_at - interval '30 minutes',
+      changed_at = changed_at - interval '30 minutes'`.execute(db);
+    await sql`update meeting set wanted_at = wanted_at - interval '30 minutes'`.execute(db);
+    expect(await markWhatIsAheadNoMore(db)).toEqual(['me']);
+    await stays(before, 'Ahead');
+    expect(await markWhatIsAheadNoMore(db)).toEqual([]);
   });
 
   it('shows by the order of the file where copies agree, and follows when that alone changes', async () => {
