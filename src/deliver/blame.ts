@@ -8,9 +8,10 @@ import type { SyncError } from '../shared/errors.ts';
  * - `target`: nothing can be written there now; the run ends and no meeting is the worse for it.
  * - `calendar`: that calendar alone takes nothing.
  * - `meeting`: tried again after a while.
+ * - `meeting-until-mended`: somebody must clear the way, which nothing tells us; tried again hourly.
  * - `meeting-for-good`: not tried again until it changes.
  */
-export type Blame = 'worker' | 'target' | 'calendar' | 'meeting' | 'meeting-for-good';
+export type Blame = 'worker' | 'target' | 'calendar' | 'meeting' | 'meeting-until-mended' | 'meeting-for-good';
 
 const ofTarget = new Set([
   'dav.not_ready',
@@ -28,6 +29,7 @@ const ofCalendar = new Set(['dav.calendar_gone', 'dav.forbidden']);
 /** Pure: by what the failure says of itself. */
 export function blameFor(error: SyncError): Blame {
   if (error.code === 'deliver.lease_lost') return 'worker';
+  if (error.code === 'deliver.foreign_resource') return 'meeting-until-mended';
   if (!(error instanceof DavError)) return error.recovery.kind === 'operator' ? 'meeting-for-good' : 'meeting';
   if (error.outcome === 'refused') return 'meeting-for-good';
   if (ofCalendar.has(error.code)) return 'calendar';

@@ -264,13 +264,19 @@ export class MeetingWriter {
     const { store, target, counts } = this.context;
     const blame = blameFor(error);
     if (blame === 'worker' || blame === 'target') throw error;
-    const isForGood = blame === 'meeting-for-good';
     counts.failed += 1;
     await recordDeliveryFailure(store.db, meeting, {
       code: error.code,
       reason: error.message,
-      afterMs: isForGood ? null : backoffMs(meeting.failures + 1, this.context.random()),
+      afterMs:
+        blame === 'meeting-for-good'
+          ? null
+          : blame === 'meeting-until-mended'
+            ? hourMs
+            : backoffMs(meeting.failures + 1, this.context.random()),
     });
+    // It is asked for again and again, and was told.
+    if (blame === 'meeting-until-mended' && meeting.code === error.code) return;
     await recordHistory(store.db, {
       status: 'error',
       action: 'deliver',
@@ -281,11 +287,13 @@ export class MeetingWriter {
       message: error.message,
       ...(error instanceof DavError && error.status !== null ? { httpStatus: error.status } : {}),
     });
-    if (isForGood) return;
+    if (blame !== 'meeting') return;
     this.failedInARow += 1;
     if (this.failedInARow >= failuresThatBlameTheTarget) throw error;
   }
 }
+
+const hourMs = 3_600_000;
 
 type Standing = Pick<WriteRecord, 'etag' | 'fingerprint' | 'scheduleFingerprint' | 'bodyMd5' | 'hasClientState'>;
 

@@ -122,7 +122,7 @@ export function foreign(href: string): SyncError {
     code: 'deliver.foreign_resource',
     recovery: {
       kind: 'operator',
-      remedy: 'Move or delete that event in a calendar program; ours is then written at its next change.',
+      remedy: 'Move or delete that event in a calendar program; ours is written within an hour then.',
     },
   });
 }

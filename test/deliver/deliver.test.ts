@@ -261,6 +261,31 @@ describe('a client that touches what we wrote', () => {
     expect((await world.history('drift')).map((one) => one.code)).toEqual(['drift.duplicate']);
   });
 
+  it('may have an event of its own where ours should stand: it is left alone, and told', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    await world.says('a', { x: withAlarm });
+    await world.settle();
+    const [href = ''] = (await world.standing()).keys();
+    await world.loses('a', 'x');
+    await world.settle();
+    await world.hand.put(href, eventText('dentist'), { ifNoneMatch: '*' });
+    const foreign = (await world.hand.get(href))?.body;
+    await world.says('a', { x: withAlarm });
+    await world.run();
+    expect((await world.hand.get(href))?.body).toBe(foreign);
+    await world.pass();
+    await world.run();
+    expect((await world.history('deliver')).map((one) => one.code)).toEqual(['deliver.foreign_resource']);
+    expect((await world.hand.get(href))?.body).toBe(foreign);
+
+    await world.hand.remove(href, null);
+    await world.pass();
+    await world.settle();
+    expect([...(await world.standing()).keys()]).toEqual([href]);
+    expect((await world.hand.get(href))?.body).not.toBe(foreign);
+  });
+
   it('has a byte-equal copy of what we wrote removed', async () => {
     world = await aDeliveryWorld();
     await world.source('a');

@@ -124,6 +124,27 @@ describe('a deletion that lands after its time-out', () => {
   });
 });
 
+describe('a rescheduling that was stored although its answer was lost', () => {
+  it('leaves no smaller SEQUENCE when the meeting is put back in the meantime', async () => {
+    world = await aDeliveryWorld({ writeTimeoutMs: shortMs });
+    await world.source('a');
+    await world.says('a', { x: aMeeting('uid', 'Board', '2027-07-01') });
+    await world.settle();
+    world.faults.fail({ on: 'PUT', how: 'timeout-stored' });
+    await world.says('a', { x: aMeeting('uid', 'Board', '2027-07-02') });
+    await world.run();
+    const sequence = async (): Promise<number> => {
+      const [body = ''] = (await world.standing()).values();
+      return Number(/^SEQUENCE:(\d+)/m.exec(body)?.[1] ?? -1);
+    };
+    expect(await sequence()).toBe(1);
+    await world.says('a', { x: aMeeting('uid', 'Board', '2027-07-01') });
+    await world.settle();
+    expect([...(await world.standing()).values()].join('')).toContain('20270701T090000');
+    expect(await sequence()).toBeGreaterThanOrEqual(1);
+  });
+});
+
 describe('a creation that lands beside the one that came after it', () => {
   // Needs a server that falls asleep between its checks and its insertion.
   const onOurServer = realUrl === null ? it : it.skip;

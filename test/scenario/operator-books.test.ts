@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { sql } from 'kysely';
-import { at } from '../support/one-calendar.ts';
+import { at, day } from '../support/one-calendar.ts';
 import { runCli } from '../support/run-cli.ts';
 import { severalTenants, type SeveralTenants, type Shown } from '../support/several-tenants.ts';
 
 let world: SeveralTenants;
 beforeEach(async () => {
-  world = await severalTenants(['contoso', 'fabrikam']);
+  world = await severalTenants(['contoso', 'fabrikam', 'tailspin']);
 });
 afterEach(() => world.close());
 
@@ -100,6 +100,37 @@ describe('a pin', () => {
     await world.again();
 
     expect(only()).toMatchObject({ uid, title: '[F] Board' });
+  });
+
+  it('goes along when its meeting becomes part of another', async () => {
+    await world.configure({ targets: [{ dedupe: 'off' }], sources });
+    await aMeeting();
+    const pinned = world.shown().find(({ title }) => title === '[F] Board');
+    await json('pin', pinned?.uid ?? '', 'fabrikam');
+    await world.again();
+    await world.configure({ sources });
+    await world.again();
+    expect(only().title).toBe('[F] Board');
+  });
+
+  it('says which copy of a series covers a date that somebody else was invited to alone', async () => {
+    const range = { type: 'numbered', startDate: day(2), numberOfOccurrences: 10 } as const;
+    await world.configure({ sources: [...sources, { id: 'tailspin', titleTag: '[T] ' }] });
+    const own = world
+      .calendar('contoso')
+      .createSeries({ subject: 'Review', pattern: { type: 'daily' }, range, start: '09:00' });
+    const copy = world.calendar('contoso').inviteTo(own, world.mailbox('fabrikam').state, { response: 'accepted' });
+    world.calendar('contoso').inviteTo(own, world.mailbox('tailspin').state, { date: day(4), response: 'accepted' });
+    await world.again();
+    expect(world.titles()).toEqual(['Review']);
+    // As if the guest had deleted that date from his own copy alone.
+    world.calendar('fabrikam').cancelOccurrence(copy, day(4));
+    await json('pin', only().uid, 'fabrikam');
+    await world.again();
+    expect(world.titles()).toEqual(['[F] Review', '[T] Review']);
+    await json('pin', world.shown()[0]?.uid ?? '', 'contoso');
+    await world.again();
+    expect(world.titles()).toEqual(['Review']);
   });
 
   it("moves the meeting to its source's calendar; a client's edit there is repaired with its words", async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { sql } from 'kysely';
+import { cleanUp } from '../../src/store/clean-up.ts';
 import { at } from '../support/one-calendar.ts';
 import { runCli } from '../support/run-cli.ts';
 import { severalTenants, type Entry, type SeveralTenants } from '../support/several-tenants.ts';
@@ -122,10 +123,17 @@ describe('the ceiling of a target', () => {
     expect(await json('guard', 'list')).toMatchObject([{ source: 'target:me', count: 130, upcoming: 130 }]);
 
     const since = new Date().toISOString();
+    const names = world.shown().map(({ uid, resource }) => `${uid} ${resource}`);
     await json('guard', 'approve', 'target:me');
     await deliver();
     expect(world.titles()).toEqual([]);
     expect(await json('trash', 'restore', '--since', since)).toMatchObject({ count: 130, targets: ['me'], failed: [] });
+    await deliver();
+    expect(world.shown().map(({ uid, resource }) => `${uid} ${resource}`)).toEqual(names);
+    const { db } = world.stage.product.store;
+    await sql`update trash set deleted_at = deleted_at - interval '40 days'`.execute(db);
+    await cleanUp(db, { historyDays: 90 });
+    await sql`update meeting set wanted_version = wanted_version + 1`.execute(db);
     await deliver();
     expect(world.titles()).toHaveLength(130);
     expect(await json('audit', '--action', 'guard')).toMatchObject([{ subject: 'target:me', detail: { count: 130 } }]);
