@@ -53,6 +53,23 @@ describe('a calendar that is delivered to', () => {
     expect(world.faults.requests).toEqual([]);
   });
 
+  it('shows two events of one source with one UID, and one of them with the copy of another source', async () => {
+    world = await aDeliveryWorld();
+    await world.source('a');
+    await world.source('b');
+    await world.says('a', { x: aMeeting('uid-1', 'First'), y: aMeeting('uid-1', 'Second') });
+    await world.says('b', { z: aMeeting('uid-1', 'First') });
+    await world.settle();
+    expect(titles(await world.standing())).toEqual(['First', 'Second']);
+
+    await world.loses('a', 'x');
+    await world.settle();
+    expect(await world.standing()).toHaveProperty('size', 1);
+    await world.loses('b', 'z');
+    await world.settle();
+    expect(titles(await world.standing())).toEqual(['Second']);
+  });
+
   it('is made with its name, its colour and the zone of most of its events', async () => {
     world = await aDeliveryWorld();
     await world.source('a');
