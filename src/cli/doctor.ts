@@ -57,7 +57,9 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
     if (configFile !== null && existsSync(configFile))
       await check(`file ${configFile}`, () => {
         const { tenants, targets, sources } = loadModelFile(configFile, env.lookUp);
-        return Promise.resolve(`${tenants.length} tenants, ${targets.length} targets, ${sources.length} sources`);
+        return Promise.resolve(
+          [counted(tenants, 'tenant'), counted(targets, 'target'), counted(sources, 'source')].join(', '),
+        );
       });
     const model = await loadModel(product.store.db, product.box);
     if (model.sources.length === 0)
@@ -120,7 +122,7 @@ export function doctor(json: boolean, overrides: Overrides): Promise<number> {
             warning: `the account's own address ${own} is a mirrored mailbox`,
             remedy: 'Nothing is mailed by us; give the account another address so that no other program mails either.',
           };
-        return `answers at ${home.home}, ${calendars.length} calendars`;
+        return `answers at ${home.home}, ${counted(calendars, 'calendar')}`;
       });
     if (model.sources.some(({ kind }) => kind === 'graph'))
       await check('series', async () => {
@@ -161,6 +163,10 @@ function sayChecks(checks: Readonly<Record<string, number>>): string {
   const all = told.reduce((sum, [, count]) => sum + count, 0);
   const ways = told.map(([mode, count]) => `${count} ${names[mode] ?? mode}`);
   return `${all} shown as Graph shows them: ${ways.join(', ')}`;
+}
+
+function counted(many: readonly unknown[], one: string): string {
+  return `${many.length} ${one}${many.length === 1 ? '' : 's'}`;
 }
 
 function describe(check: Check): string {

@@ -10,6 +10,7 @@ export function showHistory(query: HistoryQuery, json: boolean, overrides: Overr
       record.status,
       record.action,
       record.source ?? record.target ?? '',
+      record.title ?? record.uid ?? '',
       record.code ?? '',
       record.message ?? describe(record.counts),
     ]);
@@ -18,7 +19,7 @@ export function showHistory(query: HistoryQuery, json: boolean, overrides: Overr
       records,
       records.length === 0
         ? ['Nothing yet.']
-        : table(['when (UTC)', 'status', 'action', 'where', 'code', 'what'], rows),
+        : table(['when (UTC)', 'status', 'action', 'where', 'meeting', 'code', 'what'], rows),
     );
     return exitCodes.ok;
   });

@@ -87,6 +87,7 @@ export const historyShape = z.strictObject({
   source: optional(id),
   target: optional(id),
   uid: optional(z.string()),
+  title: optional(z.string()),
   href: optional(z.string()),
   httpStatus: optional(z.int()),
   code: optional(z.string()),

@@ -36,6 +36,8 @@ export interface HistoryRecord {
   readonly source: string | null;
   readonly target: string | null;
   readonly uid: string | null;
+  /** What the meeting is called where it shows now, with as much as its source may say; null: nowhere, or nothing. */
+  readonly title: string | null;
   readonly href: string | null;
   readonly httpStatus: number | null;
   readonly code: string | null;
@@ -68,8 +70,10 @@ const at = sql.raw(`to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z
 export async function readHistory(db: Db, query: HistoryQuery): Promise<HistoryRecord[]> {
   const { uid } = query;
   return readLog<HistoryRecord>(db, 'sync_history', query, {
-    columns: sql`status, action, source_id as source, target_id as target, uid, href, http_status as "httpStatus", code,
-      message, duration_ms as "durationMs", counts`,
+    columns: sql`status, action, source_id as source, target_id as target, uid,
+      (select c.series -> 'main' ->> 'summary' from meeting m join claim c on c.id = m.shown_claim_id
+        where m.id = l.meeting_id) as title,
+      href, http_status as "httpStatus", code, message, duration_ms as "durationMs", counts`,
     wanted: [
       ...is('status', query.status),
       ...is('source_id', query.source),

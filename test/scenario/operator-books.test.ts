@@ -210,7 +210,8 @@ describe('history and audit', () => {
 
     expect(await lines('--status', 'error')).toMatchObject([{ source: 'contoso', status: 'error' }]);
     expect((await lines('--source', 'fabrikam')).every(({ source }) => source === 'fabrikam')).toBe(true);
-    expect(await lines('--uid', uid)).toMatchObject([{ action: 'create', uid }]);
+    expect(await lines('--uid', uid)).toMatchObject([{ action: 'create', uid, title: only().title }]);
+    expect((await runCli(world.stage, ['history', '--uid', uid])).out).toContain(only().title);
     const all = await lines('--target', 'me');
     const [newest] = all;
     expect(await lines('--since', newest?.at ?? '')).toHaveLength(1);

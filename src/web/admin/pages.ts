@@ -247,7 +247,7 @@ export function historyPage(
                 html`<span class="${one.status === 'ok' ? 'good' : 'bad'}">${one.status}</span>`,
                 one.action,
                 [one.source, one.target].filter((name) => name !== null).join(' -> '),
-                one.uid === null ? '' : html`<a href="./meetings?q=${one.uid}">${one.uid.slice(0, 8)}</a>`,
+                one.uid === null ? '' : html`<a href="./meetings?q=${one.uid}">${one.title ?? one.uid.slice(0, 8)}</a>`,
                 one.code ?? '',
                 one.message ?? countsOf(one.counts),
               ]),
