@@ -3,7 +3,8 @@
  * `node test/soak/processes.ts [first seed] [how many] [steps]`. Two web processes and two workers share one PostgreSQL;
  * people go on changing three tenants' calendars, notifications are pushed, and between any two steps processes are
  * killed with -9, PostgreSQL is killed or restarted, Graph and the CalDAV server fail. After quiet the target must show
- * what Outlook shows. A seed gives the same happenings; how they meet the processes is up to the machine.
+ * what Outlook shows. CALDAV_URL, CALDAV_USERNAME and CALDAV_PASSWORD name a real server to write to; what befalls it is
+ * up to you then, besides what a proxy before it does. A seed gives the same happenings; how they meet the processes is up to the machine.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +12,9 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import { startEmbedded } from '../../src/store/embedded-postgres.ts';
-import { startCalDavServer, type CalDavServer, type FaultKind } from '../support/caldav/server.ts';
+import { openCalDav } from '../../src/dav/calendar-client.ts';
+import { startFaultProxy } from '../support/caldav/fault-proxy.ts';
+import { startCalDavServer, type FaultKind } from '../support/caldav/server.ts';
 import { compareWithTruth, type Comparison } from '../support/compare-truth.ts';
 import { demoWorld, type DemoWorld } from '../support/graph/demo-world.ts';
 import type { How } from '../support/graph/faults.ts';
@@ -29,16 +32,20 @@ const shownAs = {
 } as const;
 const quietMs = 180_000;
 
-function configuration(world: DemoWorld, caldav: CalDavServer): string {
+function configuration(
+  world: DemoWorld,
+  account: { url: string; username: string; password: string },
+  calendar: string,
+): string {
   const tenants = world.tenants.map(
     ({ cloud, directory, client, secret }, index) =>
       `  - { id: ${names[index] ?? ''}, cloud: ${cloud}, directory: ${directory}, client: ${client}, secret: ${secret}, access: ${cloud === 'gcch' ? 'scoped' : 'tenant-wide'} }`,
   );
   const sources = names.map((name) => {
     const { privacy, privateItems, titleTag } = shownAs[name];
-    return `  - { id: ${name}, kind: graph, tenant: ${name}, mailbox: kim@${name}.example, into: me/work, privacy: ${privacy}, privateItems: ${privateItems}, titleTag: '${titleTag}', every: 10s }`;
+    return `  - { id: ${name}, kind: graph, tenant: ${name}, mailbox: kim@${name}.example, into: me/${calendar}, privacy: ${privacy}, privateItems: ${privateItems}, titleTag: '${titleTag}', every: 10s }`;
   });
-  const target = `  - { id: me, url: '${caldav.url}', username: alice, password: secret, calendars: [ { id: work, name: Work } ] }`;
+  const target = `  - { id: me, url: '${account.url}', username: ${account.username}, password: ${account.password}, calendars: [ { id: ${calendar}, name: Work } ] }`;
   return ['tenants:', ...tenants, 'targets:', target, 'sources:', ...sources, ''].join('\n');
 }
 
@@ -88,9 +95,25 @@ await soak(async (seed, steps): Promise<Ending> => {
     },
   });
   const world = demoWorld(simulator, seed);
-  const caldav = await startCalDavServer({ auth: 'basic' });
+  const server = await startCalDavServer({ auth: 'basic' });
+  const realUrl = process.env['CALDAV_URL'];
+  const caldav = realUrl === undefined ? server : await startFaultProxy(realUrl);
+  const { CALDAV_USERNAME: username = 'alice', CALDAV_PASSWORD: password = 'secret' } = process.env;
+  const account = { url: caldav.url, username, password };
+  const calendarId = `work-${seed}-${process.pid}`;
+  // Past the faults.
+  const hand = openCalDav({ ...account, url: realUrl ?? server.url });
+  const standing = async (): Promise<Map<string, string>> => {
+    if (realUrl === undefined)
+      return new Map([...server.objects('alice', calendarId)].map(([href, { body }]) => [href, body]));
+    const home = (await hand.discover()).home;
+    const found = (await hand.listCalendars()).find(({ href }) => href === `${home}${calendarId}/`);
+    if (found === undefined) return new Map();
+    const hrefs = (await hand.list(found.href)).map(({ href }) => href);
+    return new Map([...(await hand.multiget(found.href, hrefs))].map(([href, { body }]) => [href, body]));
+  };
   const postgres = await startEmbedded(folder);
-  const home = aHome(configuration(world, caldav));
+  const home = aHome(configuration(world, account, calendarId));
   const start = (name: string): void => {
     const [command = ''] = name.split('-');
     live.set(
@@ -140,7 +163,10 @@ await soak(async (seed, steps): Promise<Ending> => {
   ];
   const bag = happenings.flatMap((happening) => Array.from({ length: happening[1] }, () => happening));
 
-  const compare = (): Comparison => {
+  /** A server that is away is compared later. */
+  const compare = (): Promise<Comparison> =>
+    compareNow().catch((thrown: unknown) => ({ expected: 0, shown: 0, missing: [String(thrown)], surplus: [] }));
+  const compareNow = async (): Promise<Comparison> => {
     const iso = (days: number): string =>
       `${new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10)}T00:00:00Z`;
     const window = { from: iso(-80), to: iso(700) };
@@ -149,11 +175,7 @@ await soak(async (seed, steps): Promise<Ending> => {
       if (calendar === undefined) throw new Error(`No calendar of ${source}.`);
       return { source, ...shownAs[source], instances: simulator.expected(calendar, window) };
     });
-    return compareWithTruth(
-      truths,
-      [...caldav.objects('alice', 'work').values()].map(({ body }) => body),
-      window,
-    );
+    return compareWithTruth(truths, [...(await standing()).values()], window);
   };
   const isEqual = ({ missing, surplus }: Comparison): boolean => missing.length + surplus.length === 0;
   const ask = async (sql: string): Promise<Record<string, unknown>[]> => {
@@ -184,7 +206,7 @@ await soak(async (seed, steps): Promise<Ending> => {
 
   try {
     for (const name of ['web-1', 'web-2', 'worker-1', 'worker-2']) start(name);
-    await until('the first mirror', () => isEqual(compare()), 120_000);
+    await until('the first mirror', async () => isEqual(await compare()), 240_000);
     for (let step = 0; step < steps; step += 1) {
       const [what, , happen] = bag[below(bag.length)] ?? ['nothing', 0, () => undefined];
       story.push(what);
@@ -195,11 +217,11 @@ await soak(async (seed, steps): Promise<Ending> => {
     for (const stop of stopFaults) stop();
     revive();
     const started = performance.now();
-    let last = compare();
+    let last = await compare();
     while (!isEqual(last) && performance.now() - started < quietMs) {
       await pause(250);
       revive();
-      last = compare();
+      last = await compare();
     }
     const healedMs = Math.round(performance.now() - started);
     if (!isEqual(last)) return { failed: `${JSON.stringify(last)}\n${story.join('\n')}\n${outputs()}` };
@@ -215,14 +237,15 @@ await soak(async (seed, steps): Promise<Ending> => {
       quietMs,
     );
     const books = await ask(`select href from object order by href`);
-    const hrefs = [...caldav.objects('alice', 'work').keys()].toSorted();
+    const hrefs = [...(await standing()).keys()].toSorted();
     if (JSON.stringify(books.map(({ href }) => href)) !== JSON.stringify(hrefs))
       return {
         failed: `the books name ${books.length} objects, there are ${hrefs.length}\n${story.join('\n')}\n${outputs()}`,
       };
-    if (!isEqual(compare()))
-      return { failed: `equal, and then not: ${JSON.stringify(compare())}\n${story.join('\n')}\n${outputs()}` };
-    if (caldav.mails.length > 0) return { failed: `${caldav.mails.length} mails` };
+    const again = await compare();
+    if (!isEqual(again))
+      return { failed: `equal, and then not: ${JSON.stringify(again)}\n${story.join('\n')}\n${outputs()}` };
+    if (server.mails.length > 0) return { failed: `${server.mails.length} mails` };
     process.stdout.write(
       `${seed}: ${healedMs} ms to agreement; ${story.filter((line) => line.includes('ended with')).join(', ')}\n`,
     );
@@ -230,7 +253,9 @@ await soak(async (seed, steps): Promise<Ending> => {
   } finally {
     for (const one of live.values()) await one.end('SIGKILL');
     await postgres.stop();
+    await hand.close();
     await caldav.close();
+    if (realUrl !== undefined) await server.close();
     await simulator.close();
     home.remove();
     rmSync(folder, { recursive: true, force: true });

@@ -69,7 +69,11 @@ function meetingsOf(truths: readonly SourceTruth[], isInside: (start: string) =>
     }
   return [...meetings.values()].map((copies) => {
     const best = Math.min(...copies.map(({ rank }) => rank));
-    return copies.filter(({ rank }) => rank === best).map(({ lines }) => lines);
+    // Of two copies of which one shows nothing (free time under `busy`) the other is looked for first: nothing always fits.
+    return copies
+      .filter(({ rank }) => rank === best)
+      .map(({ lines }) => lines)
+      .toSorted((a, b) => b.length - a.length);
   });
 }
 
