@@ -118,7 +118,10 @@ function checkTenantName(
   return [conflict('sources', id, 'tenant', 'config.unknown_tenant', message, remedy)];
 }
 
-/** A calendar that we write, read back as a source, would feed itself; the path says by which way. */
+/**
+ * A calendar that we write, read back as a source: it would feed itself, or bring nothing, for what is ours is not read.
+ * The path says by which way.
+ */
 function checkLoop(source: SourceConfig, { sources, targets }: Model): Conflict[] {
   const read = writtenCalendar(source, targets);
   if (read === null) return [];
@@ -130,11 +133,14 @@ function checkLoop(source: SourceConfig, { sources, targets }: Model): Conflict[
     if (into === read) break;
     at = sources.find((other) => writtenCalendar(other, targets) === into);
   }
-  const message = `is the calendar ${read} that this service writes: a loop, ${path.join(' -> ')}`;
+  const isLoop = path.at(-1) === read;
+  const way = `${isLoop ? 'a loop' : 'what is ours there is not read again'}, ${path.join(' -> ')}`;
+  const remedy = isLoop
+    ? 'Read another calendar, or remove the source.'
+    : 'Let the sources of that calendar go into this one as well, each under another id, or read another calendar.';
   const field = source.kind === 'ics' ? 'url' : 'calendar';
-  return [
-    conflict('sources', source.id, field, 'config.loop', message, 'Read another calendar, or remove the source.'),
-  ];
+  const message = `is the calendar ${read} that this service writes: ${way}`;
+  return [conflict('sources', source.id, field, 'config.loop', message, remedy)];
 }
 
 /** The `target/calendar` of ours that a source reads, as far as the configuration tells; null: none. */

@@ -617,6 +617,25 @@ describe('a source that reads what this service writes', () => {
     });
   });
 
+  it('is refused where it only goes on from there, for it would bring nothing', async () => {
+    const { url } = world.stage.caldav;
+    const onward = { id: 'onward', kind: 'caldav', url, username: 'alice', password: 'secret', calendar: 'Work' };
+    const refused = await world
+      .configure({
+        targets: [{ id: 'me' }, { id: 'you', username: 'bob' }],
+        sources: [{ ...onward, into: 'you/work' }],
+      })
+      .catch((thrown: unknown) => thrown);
+    expect(refused).toMatchObject({
+      faults: [
+        {
+          code: 'config.loop',
+          message: expect.stringContaining('what is ours there is not read again, me/work -> onward -> you/work'),
+        },
+      ],
+    });
+  });
+
   it('is refused when it goes round over two targets', async () => {
     const { url } = world.stage.caldav;
     const targets = [{ id: 'me' }, { id: 'you', username: 'bob' }];
