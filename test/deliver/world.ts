@@ -237,7 +237,7 @@ export async function aDeliveryWorld(options: WorldOptions = {}): Promise<Delive
     async pass() {
       await sql`update meeting set not_before = null where not_before is not null`.execute(store.db);
       await sql`update target set not_before = null`.execute(store.db);
-      await sql`update intent set settle_at = clock_timestamp()`.execute(store.db);
+      await sql`update intent set settle_at = clock_timestamp() - interval '1 second'`.execute(store.db);
     },
     async standing(calendar = 'work') {
       const href = await world.href(calendar);

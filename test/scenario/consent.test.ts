@@ -68,7 +68,7 @@ async function aTenant(options: { cloud?: string; access?: 'scoped' | 'tenant-wi
       return found.rows.map(({ action }) => action);
     },
     prove: async () => {
-      await sql`update tenant_access set next_try_at = now() where tenant_id = ${id}`.execute(db);
+      await sql`update tenant_access set next_try_at = now() - interval '1 second' where tenant_id = ${id}`.execute(db);
       await product.tenants.keep();
     },
     /** How often the title of its one meeting stands in the target. */
@@ -148,7 +148,7 @@ describe('the consent pages', () => {
     const made = await runCli(stage, ['consent', id, '--json'], { PUBLIC_URL: publicUrl });
     const { url } = JSON.parse(made.out) as { url: string };
     expect((await browser.get(url)).status).toBe(200);
-    await sql`update consent_link set expires_at = now() where tenant_id = ${id}`.execute(db);
+    await sql`update consent_link set expires_at = now() - interval '1 second' where tenant_id = ${id}`.execute(db);
     expect((await browser.get(here)).status).toBe(403);
     expect((await browser.get(url)).status).toBe(403);
   });
@@ -243,7 +243,8 @@ describe('what comes back from Microsoft', () => {
     ],
     [
       'too late',
-      (_, { db, id }) => sql`update consent_state set expires_at = now() where tenant_id = ${id}`.execute(db),
+      (_, { db, id }) =>
+        sql`update consent_state set expires_at = now() - interval '1 second' where tenant_id = ${id}`.execute(db),
       'consent.state_expired',
       'Too much time',
     ],

@@ -373,7 +373,7 @@ class MergingHistory {
   private async allowTime(): Promise<void> {
     const { stage } = this.world;
     await stage.passTime();
-    await sql`update intent set settle_at = clock_timestamp()`.execute(stage.product.store.db);
+    await sql`update intent set settle_at = clock_timestamp() - interval '1 second'`.execute(stage.product.store.db);
   }
 
   /** What must hold at any time. */

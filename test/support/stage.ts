@@ -139,7 +139,7 @@ export async function aStage(options: StageOptions = {}): Promise<Stage> {
     },
     async passTime() {
       const { db } = product.store;
-      await sql`update source set not_before = null, next_poll_at = now()`.execute(db);
+      await sql`update source set not_before = null, next_poll_at = now() - interval '1 second'`.execute(db);
       await sql`update stale_series set not_before = null`.execute(db);
       await sql`update target set not_before = null`.execute(db);
       await sql`update meeting set not_before = null where not_before is not null`.execute(db);
