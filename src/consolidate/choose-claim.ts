@@ -59,7 +59,7 @@ export function chooseClaim<C extends Candidate>(
 }
 
 /** A source's clock may be ahead of ours; what was changed just now must not rank last for it. */
-const clockSkewMs = 3_600_000;
+export const clockSkewMs = 3_600_000;
 
 function modifiedRank(at: Date | null, now: Date): number {
   return at === null || at.getTime() > now.getTime() + clockSkewMs ? Number.NEGATIVE_INFINITY : at.getTime();

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { clockSkewMs } from '../consolidate/choose-claim.ts';
 import { identityOf, mintUid, type Identity } from '../consolidate/identity.ts';
 import { keepMeetings, type StandingMeeting } from '../consolidate/keep-meetings.ts';
 import type { Db } from './database.ts';
@@ -182,11 +183,11 @@ export async function settleIdentities(db: Db, targetId: string, uids: readonly 
  * like any other, so its meeting is decided anew. Gives the targets of such meetings.
  */
 export async function markWhatIsAheadNoMore(db: Db): Promise<string[]> {
-  const skew = sql`interval '1 hour'`; // as \`chooseClaim\` has it
+  const skew = sql`${clockSkewMs} * interval '1 millisecond'`;
   const found = await sql<{ targetId: string; ids: string[] }>`
     select m.target_id as "targetId", array_agg(distinct m.id::text) as ids
     from claim c join meeting m on m.id = c.meeting_id
-    where c.last_modified_at > c.changed_at and c.last_modified_at <= now() + ${skew}
+    where c.last_modified_at > c.read_at and c.last_modified_at <= now() + ${skew}
       and c.last_modified_at > m.wanted_at + ${skew} and m.wanted_version <= m.done_version
     group by m.target_id order by m.target_id`.execute(db);
   for (const { targetId, ids } of found.rows) await markWithOrphans(db, targetId, ids);

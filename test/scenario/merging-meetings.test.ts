@@ -184,14 +184,20 @@ describe('one meeting in several tenants', () => {
     const before = only();
     expect(before.title).toBe('Ahead');
     const { db } = world.stage.product.store;
-    await sql`update claim set last_modified_at = now() + interval '80 minutes', changed_at = now()
+    // A stamp that is newer than the last decision, as an answer leaves one, lay never ahead.
+    await sql`update meeting set wanted_at = now() - interval '2 hours'`.execute(db);
+    await sql`update claim set last_modified_at = now(), changed_at = now() - interval '2 hours',
+      read_at = now() where source_id = 'fabrikam'`.execute(db);
+    expect(await markWhatIsAheadNoMore(db)).toEqual([]);
+
+    await sql`update claim set last_modified_at = now() + interval '80 minutes', read_at = now()
       where source_id = 'fabrikam'`.execute(db);
     await sql`update meeting set wanted_version = wanted_version + 1, wanted_at = now()`.execute(db);
     await stays(before, 'Board');
     expect(await markWhatIsAheadNoMore(db)).toEqual([]);
 
     await sql`update claim set last_modified_at = last_modified_at - interval '30 minutes',
-      changed_at = changed_at - interval '30 minutes'`.execute(db);
+      read_at = read_at - interval '30 minutes'`.execute(db);
     await sql`update meeting set wanted_at = wanted_at - interval '30 minutes'`.execute(db);
     expect(await markWhatIsAheadNoMore(db)).toEqual(['me']);
     await stays(before, 'Ahead');
