@@ -13,6 +13,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openCalDav } from '../../src/dav/calendar-client.ts';
 import { compareWithTruth, type Comparison } from '../support/compare-truth.ts';
+import { demoSources } from '../support/graph/demo-world.ts';
 import { startChild, type Child } from './child.ts';
 import type { CloudsAnswer, CloudsAsk, DemoTenant } from './messages.ts';
 
@@ -132,13 +133,6 @@ const caldav = await firstMessage<{ url: string }>((onMessage) =>
   }),
 );
 
-const names = ['contoso', 'fabrikam', 'agency'] as const;
-/** How the demo's people want their calendars shown. The agency's tenant forbids more than times. */
-const shownAs = {
-  contoso: { privacy: 'full', privateItems: 'full', titleTag: '' },
-  fabrikam: { privacy: 'full', privateItems: 'busy', titleTag: '' },
-  agency: { privacy: 'busy', privateItems: 'busy', titleTag: '[A] ' },
-} as const;
 const configFile = join(folder, 'calendars.yaml');
 writeFileSync(configFile, configuration(ready.tenants));
 
@@ -147,7 +141,7 @@ function configuration(tenants: readonly DemoTenant[]): string {
   return [
     '# Written by the demo.',
     'tenants:',
-    ...names.map((name, index) => {
+    ...demoSources.map(({ source: name }, index) => {
       const { cloud, directory, client, secret } = of(index);
       return `  - { id: ${name}, cloud: ${cloud}, directory: ${directory}, client: ${client}, secret: ${secret}, access: ${cloud === 'gcch' ? 'scoped' : 'tenant-wide'} }`;
     }),
@@ -160,8 +154,7 @@ function configuration(tenants: readonly DemoTenant[]): string {
     "      - { id: work, name: Work, color: '#3366cc' }",
     "      - { id: agency, name: Agency, color: '#aa3333' }",
     'sources:',
-    ...names.map((name) => {
-      const { privacy, privateItems, titleTag } = shownAs[name];
+    ...demoSources.map(({ source: name, privacy, privateItems, titleTag }) => {
       const into = name === 'agency' ? 'me/agency' : 'me/work';
       return `  - { id: ${name}, kind: graph, tenant: ${name}, mailbox: kim@${name}.example, into: ${into}, privacy: ${privacy}, privateItems: ${privateItems}, titleTag: '${titleTag}', every: 10s }`;
     }),
@@ -207,9 +200,8 @@ async function compare(): Promise<Comparison> {
     const hrefs = (await dav.list(calendar.href)).map((entry) => entry.href);
     for (const { body } of (await dav.multiget(calendar.href, hrefs)).values()) bodies.push(body);
   }
-  const truths = names.map((source, index) => ({
-    source,
-    ...shownAs[source],
+  const truths = demoSources.map((how, index) => ({
+    ...how,
     instances: truth.calendars[index] ?? [],
   }));
   return compareWithTruth(truths, bodies, window);
@@ -264,7 +256,7 @@ function report(comparison: Comparison | null): void {
     return;
   }
   say(
-    `Outlook shows ${comparison.expected} instances in ${names.length} calendars, merged; CalDAV shows ${comparison.shown}. Missing: ${comparison.missing.length}, too many: ${comparison.surplus.length}.`,
+    `Outlook shows ${comparison.expected} instances in ${demoSources.length} calendars, merged; CalDAV shows ${comparison.shown}. Missing: ${comparison.missing.length}, too many: ${comparison.surplus.length}.`,
   );
   for (const line of comparison.missing.slice(0, 10)) say(`  missing: ${line}`);
   for (const line of comparison.surplus.slice(0, 10)) say(`  too many: ${line}`);

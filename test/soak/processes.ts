@@ -16,7 +16,7 @@ import { openCalDav } from '../../src/dav/calendar-client.ts';
 import { startFaultProxy } from '../support/caldav/fault-proxy.ts';
 import { startCalDavServer, type FaultKind } from '../support/caldav/server.ts';
 import { compareWithTruth, type Comparison } from '../support/compare-truth.ts';
-import { demoWorld, type DemoWorld } from '../support/graph/demo-world.ts';
+import { demoSources, demoWorld, type DemoWorld } from '../support/graph/demo-world.ts';
 import type { How } from '../support/graph/faults.ts';
 import { startGraphSimulator } from '../support/graph/simulator.ts';
 import { seededRandom } from '../support/graph/switches.ts';
@@ -24,12 +24,6 @@ import { aHome, startProcess, type Process } from '../support/process.ts';
 import { until } from '../support/until.ts';
 import { soak, type Ending } from './soak.ts';
 
-const names = ['contoso', 'fabrikam', 'agency'] as const;
-const shownAs = {
-  contoso: { privacy: 'full', privateItems: 'full', titleTag: '' },
-  fabrikam: { privacy: 'full', privateItems: 'busy', titleTag: '' },
-  agency: { privacy: 'busy', privateItems: 'busy', titleTag: '[A] ' },
-} as const;
 const quietMs = 180_000;
 
 function configuration(
@@ -39,10 +33,9 @@ function configuration(
 ): string {
   const tenants = world.tenants.map(
     ({ cloud, directory, client, secret }, index) =>
-      `  - { id: ${names[index] ?? ''}, cloud: ${cloud}, directory: ${directory}, client: ${client}, secret: ${secret}, access: ${cloud === 'gcch' ? 'scoped' : 'tenant-wide'} }`,
+      `  - { id: ${demoSources[index]?.source ?? ''}, cloud: ${cloud}, directory: ${directory}, client: ${client}, secret: ${secret}, access: ${cloud === 'gcch' ? 'scoped' : 'tenant-wide'} }`,
   );
-  const sources = names.map((name) => {
-    const { privacy, privateItems, titleTag } = shownAs[name];
+  const sources = demoSources.map(({ source: name, privacy, privateItems, titleTag }) => {
     return `  - { id: ${name}, kind: graph, tenant: ${name}, mailbox: kim@${name}.example, into: me/${calendar}, privacy: ${privacy}, privateItems: ${privateItems}, titleTag: '${titleTag}', every: 10s }`;
   });
   const target = `  - { id: me, url: '${account.url}', username: ${account.username}, password: ${account.password}, calendars: [ { id: ${calendar}, name: Work } ] }`;
@@ -170,10 +163,10 @@ await soak(async (seed, steps): Promise<Ending> => {
     const iso = (days: number): string =>
       `${new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10)}T00:00:00Z`;
     const window = { from: iso(-80), to: iso(700) };
-    const truths = names.map((source, index) => {
+    const truths = demoSources.map((how, index) => {
       const calendar = world.calendars[index];
-      if (calendar === undefined) throw new Error(`No calendar of ${source}.`);
-      return { source, ...shownAs[source], instances: simulator.expected(calendar, window) };
+      if (calendar === undefined) throw new Error(`No calendar of ${how.source}.`);
+      return { ...how, instances: simulator.expected(calendar, window) };
     });
     return compareWithTruth(truths, [...(await standing()).values()], window);
   };

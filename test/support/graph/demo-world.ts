@@ -53,6 +53,13 @@ const demoTenants = [
   },
 ] as const;
 
+/** How the demo's people want their calendars shown, in the order of the tenants. The agency's forbids more than times. */
+export const demoSources = [
+  { source: 'contoso', privacy: 'full', privateItems: 'full', titleTag: '' },
+  { source: 'fabrikam', privacy: 'full', privateItems: 'busy', titleTag: '' },
+  { source: 'agency', privacy: 'busy', privateItems: 'busy', titleTag: '[A] ' },
+] as const;
+
 const people = { contoso: 'kim@contoso.example', fabrikam: 'kim@fabrikam.example', agency: 'kim@agency.example' };
 
 /** Builds the world, or finds it again in a restored simulator. */
