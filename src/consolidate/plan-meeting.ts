@@ -22,9 +22,15 @@ export interface KnownObject {
 }
 
 export type Step<K extends KnownObject = KnownObject> =
-  /** `movedFrom`: the same part as it stands in another calendar, deleted afterwards. */
+  /** `movedFrom`: the same part as it stands in another place, deleted afterwards. */
   | { readonly do: 'create'; readonly wanted: WantedObject; readonly movedFrom: K | null; readonly why: string }
-  | { readonly do: 'update'; readonly wanted: WantedObject; readonly known: K; readonly why: string }
+  | {
+      readonly do: 'update';
+      readonly wanted: WantedObject;
+      readonly known: K;
+      readonly movedFrom: K | null;
+      readonly why: string;
+    }
   | { readonly do: 'delete'; readonly known: K; readonly why: string };
 
 /**
@@ -37,6 +43,7 @@ export function planMeeting<K extends KnownObject>(
   why: string,
 ): Step<K>[] {
   const byHref = new Map(known.map((object) => [object.href, object]));
+  const keep = new Set(wanted.map((object) => object.href));
   const writes = wanted.flatMap((object): Step<K>[] => {
     const there = byHref.get(object.href);
     if (there === undefined) {
@@ -44,9 +51,12 @@ export function planMeeting<K extends KnownObject>(
         known.find((other) => other.part === object.part && other.calendarId !== object.calendarId) ?? null;
       return [{ do: 'create', wanted: object, movedFrom, why: movedFrom === null ? why : 'moved to another calendar' }];
     }
-    return there.fingerprint === object.fingerprint ? [] : [{ do: 'update', wanted: object, known: there, why }];
+    // What a client moved is gone from its place and found in another: it is put back, though its deletion were kept.
+    const isMoved = (other: K): boolean => there.etag === null && other.uid === object.uid && !keep.has(other.href);
+    const movedFrom = known.find(isMoved) ?? null;
+    if (there.fingerprint === object.fingerprint && movedFrom === null) return [];
+    return [{ do: 'update', wanted: object, known: there, movedFrom, why }];
   });
-  const keep = new Set(wanted.map((object) => object.href));
   const deletes = known
     .filter((object) => !keep.has(object.href))
     .map((object): Step<K> => ({ do: 'delete', known: object, why: wanted.length === 0 ? why : 'replaced' }));

@@ -17,6 +17,7 @@ import { closeIntents, copyPart, openIntents, renewIntents, type WriteRight } fr
 import { compareAllSoon, recordChecked, type TargetCalendarState, type TargetState } from '../store/targets.ts';
 import { asHolder } from './as-holder.ts';
 import {
+  fingerprintOf,
   hasNameOfOurs,
   isSent,
   meetingUidOf,
@@ -140,6 +141,8 @@ async function apply(
   const wanted = new Set(steps.flatMap((step) => (step.do === 'rewrite' ? [step.object.meetingId] : [])));
   const unclaimed: Standing[] = [];
   const adopted: FoundObject[] = [];
+  // A creation that landed late may stand beside the one that came after it: only a list of all shows both.
+  let mayBeDoubled = steps.some((step) => step.why === 'late-write');
 
   for (const stranger of strangers) {
     const uid = uidsOf(stranger.body ?? '').find((one) => ours.has(meetingUidOf(one)));
@@ -151,18 +154,20 @@ async function apply(
       continue;
     }
     const about = { targetId: target.id, meetingId: meeting.meetingId, uid, href: stranger.href, action: 'drift' };
-    const isLate = hasNameOfOurs(stranger.href);
-    if (isLate || (isSent(meeting.sentBodies, stranger.etag, stranger.body ?? '') && stranger.etag !== null)) {
+    const hasOurName = hasNameOfOurs(stranger.href);
+    const isOurCopy = stranger.etag !== null && isCopy(stranger, meeting.sent);
+    if (hasOurName || isOurCopy) {
       // Delivery decides what becomes of it, as of all that it writes: it is written again, or deleted.
-      const part = isLate ? 'adopted' : copyPart;
+      const part = isOurCopy ? copyPart : 'adopted';
       adopted.push({ meetingId: meeting.meetingId, part, href: stranger.href, uid, etag: stranger.etag });
       wanted.add(meeting.meetingId);
+      mayBeDoubled ||= hasOurName;
       lines.push({
         ...about,
         status: 'ok',
-        ...(isLate
-          ? { code: 'drift.adopted', message: 'a write of ours landed late' }
-          : { code: 'drift.duplicate_removed', message: 'a second copy of what we wrote; it is deleted' }),
+        ...(isOurCopy
+          ? { code: 'drift.duplicate_removed', message: 'a second copy of what we wrote; it is deleted' }
+          : { code: 'drift.adopted', message: 'a write of ours landed late' }),
       });
     } else
       lines.push({
@@ -201,12 +206,7 @@ async function apply(
     await wantMeetings(db, [...wanted]);
     for (const line of lines) await recordHistory(db, line);
     await recordChecked(db, target.id, calendar.id, checked);
-    // A creation that landed late may stand beside the one that came after it: only a list of all shows both.
-    if (
-      !checked.isFull &&
-      (adopted.some((one) => one.part !== copyPart) || steps.some((step) => step.why === 'late-write'))
-    )
-      await compareAllSoon(db, target.id, calendar.id);
+    if (!checked.isFull && mayBeDoubled) await compareAllSoon(db, target.id, calendar.id);
   });
   return wanted.size + taken;
 }
@@ -240,6 +240,12 @@ async function removeDoubled(
     }
   }
   return intents.map((intent) => intent.id);
+}
+
+/** Of a body that we sent, or of one that differs from it by client state alone: a client that moves an event leaves such. */
+function isCopy({ etag, body }: SeenResource, sent: readonly string[]): boolean {
+  if (body === null) return false;
+  return isSent(sent, etag, body) || sent.includes(fingerprintOf(body) ?? '');
 }
 
 function standing(step: DriftStep): StandingChange {

@@ -166,7 +166,7 @@ export class MeetingWriter {
       {
         wanted,
         known: step.do === 'update' ? step.known : null,
-        movedFrom: step.do === 'create' ? (step.movedFrom?.href ?? null) : null,
+        movedFrom: step.movedFrom?.href ?? null,
         announce: (bodyMd5) => announceBody(store.db, intent.id, bodyMd5),
       },
       signal,

@@ -20,7 +20,7 @@ export interface Written {
 export interface WriteRequest {
   readonly wanted: WantedObject;
   readonly known: MeetingObject | null;
-  /** Of the calendar where the meeting stood until now: what clients keep in it moves along. */
+  /** Where the object stood until now, or a client moved it to: what clients keep in it moves along. */
   readonly movedFrom: string | null;
   /** Told before another body than `wanted.text` is sent. */
   readonly announce: (bodyMd5: string) => Promise<void>;
@@ -73,14 +73,12 @@ async function firstAttempt(
   { wanted, known, movedFrom }: WriteRequest,
   signal: AbortSignal,
 ): Promise<[PutCondition, string]> {
-  if (known === null) {
-    const before = movedFrom === null ? null : await dav.get(movedFrom, signal);
-    return [{ ifNoneMatch: '*' }, before === null ? wanted.text : mergeClientState(wanted.text, before.body)];
-  }
-  if (known.fingerprint !== null && known.etag !== null && !known.hasClientState)
+  if (known !== null && known.fingerprint !== null && known.etag !== null && !known.hasClientState)
     return [{ ifMatch: known.etag }, wanted.text];
-  const there = await adopt(dav, wanted, signal);
-  return there === null ? [{ ifNoneMatch: '*' }, wanted.text] : [conditionOn(there.etag), there.body];
+  const there = known === null ? null : await adopt(dav, wanted, signal);
+  if (there !== null) return [conditionOn(there.etag), there.body];
+  const before = movedFrom === null ? null : await dav.get(movedFrom, signal);
+  return [{ ifNoneMatch: '*' }, before === null ? wanted.text : mergeClientState(wanted.text, before.body)];
 }
 
 /** Reads what stands at our href: null when nothing does; ours with its client state merged into our text. */

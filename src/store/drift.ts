@@ -36,17 +36,18 @@ export async function standingObjects(
   return found.rows;
 }
 
-/** Meetings of the target by UID, with the objects that we know of each. */
+/** Meetings of the target by UID, with what we sent to their objects: md5 of the bodies, and fingerprints. */
 export async function meetingsOfUids(
   db: Db,
   targetId: string,
   uids: readonly string[],
-): Promise<Map<string, { readonly meetingId: string; readonly sentBodies: readonly string[] }>> {
+): Promise<Map<string, { readonly meetingId: string; readonly sent: readonly string[] }>> {
   if (uids.length === 0) return new Map();
-  const found = await sql<{ uid: string; meetingId: string; sentBodies: string[] }>`
+  const found = await sql<{ uid: string; meetingId: string; sent: string[] }>`
     select m.uid, m.id::text as "meetingId",
-      coalesce((select jsonb_agg(b) from object o, jsonb_array_elements_text(o.sent_bodies) b where o.meeting_id = m.id), '[]')
-        as "sentBodies"
+      coalesce((select jsonb_agg(b) from object o,
+        jsonb_array_elements_text(o.sent_bodies || coalesce(to_jsonb(o.fingerprint), '[]')) b
+        where o.meeting_id = m.id), '[]') as sent
     from meeting m where m.target_id = ${targetId} and m.uid = any(${uids})`.execute(db);
   return new Map(found.rows.map(({ uid, ...rest }) => [uid, rest]));
 }
@@ -61,12 +62,16 @@ export interface StandingChange {
   readonly hasClientState: boolean | null;
 }
 
-/** Records what stands there; what is not known to be ours is written again at the next delivery. */
+/**
+ * Records what stands there; what is not known to be ours is written again at the next delivery. What is gone may stand
+ * in another place, and is known there by its fingerprint.
+ */
 export async function recordStanding(db: Db, targetId: string, changes: readonly StandingChange[]): Promise<void> {
   if (changes.length === 0) return;
   await sql`
     update object o set etag = r.etag,
-      sent_bodies = case when r.etag is null then o.sent_bodies - ${lateDeletion}::text else o.sent_bodies end,
+      sent_bodies = case when r.etag is not null then o.sent_bodies
+        else o.sent_bodies - ${lateDeletion}::text - coalesce(o.fingerprint, '') || coalesce(to_jsonb(o.fingerprint), '[]') end,
       has_client_state = coalesce(r."hasClientState", o.has_client_state),
       fingerprint = case when r."isKnown" then o.fingerprint end,
       repairs = case when not r."isRepair" then o.repairs

@@ -261,6 +261,39 @@ describe('a client that touches what we wrote', () => {
     expect(titles(await world.standing())).toEqual(['New']);
   });
 
+  it.each([
+    ['repair', 'its name', 'work', 'home'],
+    ['repair', 'a name of the client', 'work', 'home'],
+    ['repair', 'a name of the client', 'home', 'work'],
+    ['keep', 'its name', 'home', 'work'],
+    ['keep', 'a name of the client', 'work', 'home'],
+  ] as const)(
+    'finds what it moved put back once, with its state, where drift is: %s (under %s, %s to %s)',
+    async (drift, name, from, to) => {
+      const calendars = ['work', 'home'].map((id) => ({ id, name: id, color: null }));
+      world = await aDeliveryWorld({ target: { drift, calendars } });
+      await world.source('a', { calendar: from });
+      await world.says('a', { x: withAlarm });
+      await world.settle();
+      const [[href, body] = ['', '']] = [...(await world.standing(from))];
+      const acknowledged = body.replace('END:VALARM', 'ACKNOWLEDGED:20270101T000000Z\r\nEND:VALARM');
+      const segment = name === 'its name' ? href.slice(href.lastIndexOf('/') + 1) : 'moved-by-client.ics';
+      await world.hand.put(`${await world.href(to)}${segment}`, acknowledged, { ifNoneMatch: '*' });
+      await world.hand.remove(href, null);
+      await world.settle({ look: true });
+
+      const standing = await world.standing(from);
+      expect([...standing.keys()]).toEqual([href]);
+      expect(standing.get(href)).toContain('ACKNOWLEDGED:20270101T000000Z');
+      expect(await world.standing(to)).toEqual(new Map());
+      expect(await listTrash(world.store.db, { limit: 10 })).toEqual([]);
+
+      world.faults.forget();
+      await world.settle({ look: true });
+      expect(writes()).toEqual([]);
+    },
+  );
+
   it('may have events of its own, with our UID too: they are left alone and told', async () => {
     world = await aDeliveryWorld();
     await world.source('a');
