@@ -85,7 +85,7 @@ export async function intentsToSettle(db: Db, targetId: string): Promise<Intent[
   return found.rows;
 }
 
-/** A copy of an object, made by a client under a name of its own: it is deleted, and nobody restores it. */
+/** A copy of an object, made by a client in another place: it is deleted, and nobody restores it. */
 export const copyPart = 'copy';
 
 /** Among the bodies sent to an object: a deletion of which nobody knows whether it still comes. */
